@@ -1,0 +1,169 @@
+"""`HandTrack`: the one record that every part of Handloom passes on."""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Self
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from handloom.errors import RecordError
+from handloom.geometry import Camera
+from handloom.skeleton import JOINT_COUNT
+
+
+class CameraSource(StrEnum):
+    """Where the camera of a record comes from; absolute depth is only as good as it."""
+
+    CALIBRATED = "calibrated"
+    FIELD_OF_VIEW = "field of view given"
+    GUESSED = "guessed"
+    UNKNOWN = "unknown"
+
+
+class ScaleSource(StrEnum):
+    """What fixes the metric scale of a record."""
+
+    HAND_SIZE = "hand size given"
+    TRACKER = "tracker's own scale"
+    MEASURED = "measured by several cameras or sensors"
+
+
+@dataclass(frozen=True)
+class ActionSegment:
+    """One labelled stretch of time, in seconds, end exclusive."""
+
+    label: str
+    start_s: float
+    end_s: float
+    score: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class HandTrack:
+    """Both hands over T frames. Axis 1 is the hand: 0 left, 1 right; 21 joints in the order of `skeleton`.
+
+    A joint that was not seen has `valid` False, NaN coordinates and confidence 0; never a zero pose.
+    Numbers stored under invalid joints are wiped on construction, so none can leak out.
+
+    Attributes:
+        times_s: presentation time of every frame, strictly increasing.
+        joints_m: metres, in `frame`: camera (x right, y down, z forward) or world.
+        valid: which joints exist.
+        confidence: 0 ... 1, the estimator's own measure.
+        keypoints_px: image position, pixel centres at integers; NaN where there is no image.
+        camera: the camera model, or None for a world-frame record without images.
+        frame: "camera" or "world".
+        world_from_camera: camera pose per frame where it is known.
+        object_names, object_probabilities: per-frame object distribution where it is known.
+        actions: action segments where they are known.
+        camera_source, scale_source: how far absolute numbers can be trusted.
+
+    Raises:
+        RecordError: a field has the wrong shape, a valid joint is not finite, times do not increase, ...
+    """
+
+    times_s: Float[np.ndarray, "T"]
+    joints_m: Float[np.ndarray, "T 2 21 3"]
+    valid: Bool[np.ndarray, "T 2 21"]
+    confidence: Float[np.ndarray, "T 2 21"]
+    keypoints_px: Float[np.ndarray, "T 2 21 2"]
+    camera: Camera | None = None
+    frame: str = "camera"
+    world_from_camera: Float[np.ndarray, "T 4 4"] | None = None
+    object_names: tuple[str, ...] = ()
+    object_probabilities: Float[np.ndarray, "T objects"] | None = None
+    actions: tuple[ActionSegment, ...] = field(default=())
+    camera_source: CameraSource = CameraSource.UNKNOWN
+    scale_source: ScaleSource = ScaleSource.TRACKER
+
+    def __post_init__(self) -> None:
+        T = len(np.asarray(self.times_s))
+        hand_shape = (T, 2, JOINT_COUNT)
+        times = _array("times_s", self.times_s, (T,), np.float64)
+        valid = _array("valid", self.valid, hand_shape, np.bool_)
+        joints = _array("joints_m", self.joints_m, (*hand_shape, 3), np.float32)
+        keypoints = _array("keypoints_px", self.keypoints_px, (*hand_shape, 2), np.float32)
+        confidence = _array("confidence", self.confidence, hand_shape, np.float32)
+
+        if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
+            raise RecordError("times_s must be finite and strictly increasing")
+        bad = valid & ~np.isfinite(joints).all(-1)
+        if bad.any():
+            frame, hand, joint = np.argwhere(bad)[0]
+            raise RecordError(
+                f"joints_m is not finite at frame {frame}, hand {hand}, joint {joint}, which is marked valid "
+                f"({int(bad.sum())} such joints); mark missing joints with valid=False"
+            )
+        seen = confidence[valid]
+        if not ((seen >= 0) & (seen <= 1)).all():
+            raise RecordError("confidence of valid joints must lie in 0 ... 1")
+        if self.frame not in ("camera", "world"):
+            raise RecordError(f'frame must be "camera" or "world", found {self.frame!r}')
+
+        joints[~valid] = np.nan
+        keypoints[~valid] = np.nan
+        confidence[~valid] = 0
+        _set(self, times_s=times, joints_m=joints, valid=valid, confidence=confidence, keypoints_px=keypoints)
+        if self.world_from_camera is not None:
+            _set(self, world_from_camera=_rigid(_array("world_from_camera", self.world_from_camera, (T, 4, 4), np.float64)))
+        if self.object_probabilities is not None:
+            shape = (T, len(self.object_names))
+            _set(self, object_probabilities=_array("object_probabilities", self.object_probabilities, shape, np.float32))
+        for name in _ARRAYS:
+            array = getattr(self, name)
+            if array is not None:
+                array.setflags(write=False)
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.times_s)
+
+    @property
+    def present(self) -> Bool[np.ndarray, "T 2"]:
+        """Whether any joint of the hand exists in the frame."""
+        return self.valid.any(-1)
+
+    @property
+    def frame_rate(self) -> float:
+        """Median frames per second; NaN for fewer than two frames."""
+        return float(1 / np.median(np.diff(self.times_s))) if len(self) > 1 else float("nan")
+
+    def __getitem__(self, frames: slice) -> Self:
+        """The record of a range of frames."""
+        if not isinstance(frames, slice):
+            raise TypeError(f"a HandTrack is cut with a slice, found {type(frames).__name__}")
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        return replace(self, **{name: array[frames] for name, array in arrays.items() if array is not None})
+
+
+_ARRAYS = (
+    "times_s",
+    "joints_m",
+    "valid",
+    "confidence",
+    "keypoints_px",
+    "world_from_camera",
+    "object_probabilities",
+)
+
+
+def _array(name: str, value: object, shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
+    array = np.array(value, dtype=dtype)
+    if array.shape != shape:
+        raise RecordError(f"{name} must have shape {shape}, found {array.shape}")
+    return array
+
+
+def _rigid(transforms: np.ndarray) -> np.ndarray:
+    rotation = transforms[:, :3, :3]
+    known = np.isfinite(transforms).all((1, 2))
+    error = np.abs(rotation[known] @ rotation[known].transpose(0, 2, 1) - np.eye(3))
+    if error.size and (error.max() > 1e-3 or (np.linalg.det(rotation[known]) < 0).any()):
+        raise RecordError("world_from_camera must hold rigid 4x4 transforms (orthonormal, right-handed)")
+    return transforms
+
+
+def _set(record: object, **values: object) -> None:
+    for name, value in values.items():
+        object.__setattr__(record, name, value)
