@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -106,10 +105,20 @@ class HandTrack:
         confidence[~valid] = 0
         _set(self, times_s=times, joints_m=joints, valid=valid, confidence=confidence, keypoints_px=keypoints)
         if self.world_from_camera is not None:
-            _set(self, world_from_camera=_rigid(_array("world_from_camera", self.world_from_camera, (T, 4, 4), np.float64)))
+            _set(
+                self,
+                world_from_camera=_rigid(
+                    _array("world_from_camera", self.world_from_camera, (T, 4, 4), np.float64)
+                ),
+            )
         if self.object_probabilities is not None:
             shape = (T, len(self.object_names))
-            _set(self, object_probabilities=_array("object_probabilities", self.object_probabilities, shape, np.float32))
+            _set(
+                self,
+                object_probabilities=_array(
+                    "object_probabilities", self.object_probabilities, shape, np.float32
+                ),
+            )
         for name in _ARRAYS:
             array = getattr(self, name)
             if array is not None:
@@ -122,17 +131,20 @@ class HandTrack:
     @property
     def present(self) -> Bool[np.ndarray, "T 2"]:
         """Whether any joint of the hand exists in the frame."""
-        return self.valid.any(-1)
+        return np.asarray(self.valid.any(-1))
+
+    @property
+    def any_hand(self) -> Bool[np.ndarray, "T"]:
+        """Whether the frame shows a hand at all."""
+        return np.asarray(self.valid.any((1, 2)))
 
     @property
     def frame_rate(self) -> float:
         """Median frames per second; NaN for fewer than two frames."""
         return float(1 / np.median(np.diff(self.times_s))) if len(self) > 1 else float("nan")
 
-    def __getitem__(self, frames: slice) -> Self:
+    def __getitem__(self, frames: slice) -> "HandTrack":
         """The record of a range of frames."""
-        if not isinstance(frames, slice):
-            raise TypeError(f"a HandTrack is cut with a slice, found {type(frames).__name__}")
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         return replace(self, **{name: array[frames] for name, array in arrays.items() if array is not None})
 

@@ -54,7 +54,9 @@ JOINT_ORDERS: dict[str, tuple[int, ...]] = {
 SOURCE_JOINT_COUNTS = {name: 26 if name == "openxr" else JOINT_COUNT for name in JOINT_ORDERS}
 
 
-def reorder(joints: Shaped[np.ndarray, "*batch source_joints dim"], order: str) -> Shaped[np.ndarray, "*batch 21 dim"]:
+def reorder(
+    joints: Shaped[np.ndarray, "*batch source_joints dim"], order: str
+) -> Shaped[np.ndarray, "*batch 21 dim"]:
     """Bring joints of a named order into ours.
 
     Args:

@@ -1,10 +1,42 @@
 """One implementation for NumPy and Torch: the array API namespace of the inputs."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from array_api_compat import array_namespace
+import numpy as np
+from array_api_compat import array_namespace, device
+from jaxtyping import Float
 
 Array = Any
 """A NumPy array or a Torch tensor; functions return the kind, dtype and device that they were given."""
 
-__all__ = ["Array", "array_namespace"]
+__all__ = ["Array", "alike", "array_namespace", "constant", "epsilon", "like", "nan_unless"]
+
+
+def like(values: np.ndarray | Sequence[Any], array: Array) -> Array:
+    """Known numbers as an array of the kind, dtype and device of another."""
+    return array_namespace(array).asarray(values, dtype=array.dtype, device=device(array))
+
+
+def alike(*arrays: Array) -> tuple[Array, ...]:
+    """Arrays of one floating point type: the widest among them."""
+    xp = array_namespace(*arrays)
+    dtype = xp.result_type(*arrays)
+    return tuple(xp.astype(array, dtype, copy=False) for array in arrays)
+
+
+def constant(array: Array) -> Array:
+    """The same numbers, cut off from Torch's gradient."""
+    return array.detach() if hasattr(array, "detach") else array
+
+
+def epsilon(array: Array) -> float:
+    """Rounding unit of the array's floating point type."""
+    return float(array_namespace(array).finfo(array.dtype).eps)
+
+
+def nan_unless(valid: Array, values: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Values where `valid` holds, NaN elsewhere; `valid` lacks the trailing axes of `values`."""
+    return array_namespace(values).where(
+        valid.reshape(valid.shape + (1,) * (values.ndim - valid.ndim)), values, float("nan")
+    )

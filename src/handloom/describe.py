@@ -1,0 +1,120 @@
+"""`handloom info`: what is in a video, a result or a calibration, as rows of a table."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from handloom.errors import InputError
+from handloom.formats.cameras import read_camera, read_cameras
+from handloom.formats.result import HANDS_FILE, read_run, read_track
+from handloom.geometry import Camera
+from handloom.hands import HandTrack
+from handloom.metrics.track import summarise
+from handloom.skeleton import HANDS
+from handloom.video import open_source
+
+Rows = list[tuple[str, str]]
+UNKNOWN_SIZE = 1 << 14
+CALIBRATIONS = {".json", ".yaml", ".yml", ".xml", ".txt", ".dat"}
+
+
+def describe(path: Path) -> tuple[str, Rows]:
+    """Title and rows for whatever lies at `path`.
+
+    Raises:
+        InputError, CalibrationError: nothing that Handloom knows.
+    """
+    if path.suffix == ".parquet" or (path / HANDS_FILE).is_file():
+        return _result(path)
+    if path.suffix.lower() in CALIBRATIONS:
+        return _calibration(path)
+    return _video(path)
+
+
+def _result(path: Path) -> tuple[str, Rows]:
+    track = read_track(path)
+    rows = track_rows(track)
+    if path.is_dir():
+        run = read_run(path)
+        rows += [
+            ("input", f"{run['input']['path']}"),
+            ("estimator", f"{run['estimator']}, handloom {run['handloom']}"),
+            ("smoothing", run["smoothing"]),
+            ("partial", "yes: interrupted or cut off" if run["partial"] else "no"),
+            ("unreadable frames", str(len(run["problems"]))),
+        ]
+    return f"Result {path}", rows
+
+
+def track_rows(track: HandTrack) -> Rows:
+    """The headline numbers of a record."""
+    duration = track.times_s[-1] - track.times_s[0] if len(track) else 0.0
+    rows = [("frames", f"{len(track)} in {duration:.2f} s")]
+    if len(track):
+        rows.append(("frames with a hand", f"{int(track.any_hand.sum())}"))
+    for side, hand in zip(HANDS, summarise(track)):
+        if not hand.frames:
+            rows.append((f"{side} hand", "not seen"))
+            continue
+        rows += [
+            (
+                f"{side} hand",
+                f"{hand.frames} frames ({100 * hand.coverage:.1f} %), longest gap {hand.longest_gap_s:.2f} s",
+            ),
+            ("  wrist to middle knuckle", f"{1000 * hand.hand_size_m:.1f} mm"),
+            ("  palm-bone length spread", f"{100 * hand.palm_spread:.1f} %"),
+            (
+                "  wrist speed",
+                f"{hand.speed_m_s:.3f} m/s median, {hand.speed_95_m_s:.3f} m/s 95th percentile",
+            ),
+            ("  jitter", f"{hand.jitter_m_s3:.1f} m/s³, high-pass {hand.high_pass_px:.2f} px"),
+        ]
+    if track.camera is not None:
+        rows += [("camera", str(track.camera_source)), *_camera(track.camera)]
+    rows += [("space", track.frame), ("scale", str(track.scale_source))]
+    return rows
+
+
+def _calibration(path: Path) -> tuple[str, Rows]:
+    rows: Rows = []
+    if path.suffix == ".dat":
+        # These files give no image size; any size shows the rest.
+        camera = read_camera(path, (UNKNOWN_SIZE, UNKNOWN_SIZE))
+        return f"Calibration {path}", [
+            row for row in _camera(camera) if row[0].strip() not in ("size", "field of view")
+        ]
+    for name, camera in read_cameras(path).items():
+        rows += [(name, "")] if name else []
+        rows += _camera(camera)
+    return f"Calibration {path}", rows
+
+
+def _camera(camera: Camera) -> Rows:
+    values = asdict(camera)
+    size = f"{values.pop('width')} x {values.pop('height')} px"
+    rows = [("  model", type(camera).__name__), ("  size", size)]
+    if np.isfinite(camera.horizontal_fov_deg):
+        rows.append(("  field of view", f"{camera.horizontal_fov_deg:.1f} degrees across"))
+    return rows + [(f"  {name}", str(value)) for name, value in values.items()]
+
+
+def _video(path: Path) -> tuple[str, Rows]:
+    with open_source(path) as source:
+        info = source.info
+        if info.frame_count is None:
+            raise InputError(f"{path} is a live source; only recordings can be described")
+        return f"Video {path}", [
+            (
+                "size",
+                f"{info.width} x {info.height} px"
+                + (f", turned by {info.rotation_deg} degrees" if info.rotation_deg else ""),
+            ),
+            ("frames", f"{info.frame_count} in {info.duration_s:.2f} s"),
+            (
+                "frame rate",
+                f"{info.frame_rate:.3f} frames/s" + (", varying" if info.variable_frame_rate else ""),
+            ),
+            ("codec", f"{info.codec}, {info.pixel_format}" + (", with sound" if info.audio else "")),
+            *[("problem", problem.reason) for problem in source.problems],
+        ]

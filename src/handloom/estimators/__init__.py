@@ -1,0 +1,1 @@
+"""From pictures, or another tracker's joints, to hands."""

@@ -1,0 +1,89 @@
+"""What the command line shows: a progress bar and small tables."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+STAGES = {"track": "tracking", "overlay": "drawing overlay"}
+
+
+class ProgressBar:
+    """Frames done, frames per second and time left, on stderr. A `Progress` callback."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:<16}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.fields[of]} frames"),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "ProgressBar":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        """Show that `done` frames of a stage are finished."""
+        if stage not in self._tasks:
+            of = "?" if total is None else str(total)
+            self._tasks[stage] = self._bar.add_task(STAGES[stage], total=total, of=of, rate="")
+        task = self._bar.tasks[self._tasks[stage]]
+        speed = task.finished_speed or task.speed
+        self._bar.update(task.id, completed=done, rate=f"{speed:.0f} fps" if speed else "")
+
+
+def print_result(summary: Mapping[str, Any], out: Path) -> None:
+    """The end of a tracking run: what was found, how sure it is, where it lies."""
+    counts, camera, scale = summary["counts"], summary["camera"], summary["scale"]
+    frames = counts["frames"]
+    rows = [
+        ("frames", f"{frames}" + (" (partial: interrupted or cut off)" if summary["partial"] else "")),
+        ("with a hand", _share(counts["frames_with_hand"], frames)),
+        ("left, right, both", ", ".join(str(counts[key]) for key in ("left", "right", "frames_with_both"))),
+        ("camera", camera["note"]),
+        ("scale", f"{scale['source']}: {scale['note']}"),
+        (
+            "time",
+            f"{summary['timings_s']['total']:.1f} s ({frames / summary['timings_s']['total']:.0f} frames/s)",
+        ),
+    ]
+    if counts["dropped"]:
+        rows.append(("dropped late", str(counts["dropped"])))
+    for problem in summary["problems"][:5]:
+        place = "" if problem["index"] is None else f"frame {problem['index']}: "
+        rows.append(("problem", place + problem["reason"]))
+    if len(summary["problems"]) > 5:
+        rows.append(("problems", f"{len(summary['problems'])} in all, listed in run.json"))
+    rows += [("note", note) for note in summary["notes"]]
+    rows.append(
+        ("results", ", ".join(str(path) for path in sorted(out.iterdir()) if not path.name.startswith(".")))
+    )
+    print_rows("Hands tracked" if counts["frames_with_hand"] else "No hand was found", rows)
+
+
+def print_rows(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    """A titled two-column table on stdout."""
+    table = Table(
+        title=title, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False
+    )
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        # Plain text: file names may contain what rich takes for markup.
+        table.add_row(name, value.replace("[", r"\["))
+    Console().print(table)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} of {whole} ({100 * part / whole:.1f} %)" if whole else "0"

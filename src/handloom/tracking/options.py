@@ -1,0 +1,90 @@
+"""What a user can choose when tracking: the keyword arguments of `handloom.track` and the flags of the command."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from handloom.errors import InputError
+
+
+@dataclass(frozen=True)
+class TrackOptions:
+    """How to track.
+
+    Attributes:
+        estimator: who finds the hands: "mediapipe", or "joints" for another tracker's stored joints.
+        joints: file of stored 2D or 3D joints (JSON, NPZ or Parquet), for the estimator "joints".
+        joint_order: joint order of that file (mediapipe, mano, openxr, fpha, assemblyhands, ...), if it does not say.
+        joint_unit: length unit of that file (m, cm, mm), if it does not say.
+        joint_space: what 3D joints of that file are relative to (camera, world, root_relative), if it does not say.
+        camera: calibration file: JSON or YAML of Handloom, OpenCV or ROS, H2O's cam_intrinsics.txt, or .dat.
+        camera_name: which camera of a calibration file that holds several.
+        rescale_camera: accept a calibration made at another resolution of the same picture.
+        fov: horizontal field of view in degrees, where there is no calibration.
+        hand_size_mm: true distance from wrist to middle knuckle; fixes the metric scale.
+        mirrored: the video shows a mirror image (selfie camera); it is turned round first.
+        min_confidence: the detector's threshold, 0 to 1.
+        smooth_hz: remove motion faster than this many hertz; off by default. 6 is gentle, 2 is strong. Zero-phase
+            for recordings, One-Euro for live input.
+        constant_bones: give every bone its median length over the clip.
+        image_rate: frames per second of an image folder.
+        live: treat the source as live: keep up, drop late frames and count them. Webcams and streams always are.
+        max_frames: stop after so many frames.
+        workers: detectors that work side by side on a recording; by default one per core, at most 4. The result
+            does not depend on it.
+    """
+
+    estimator: Literal["mediapipe", "joints"] = "mediapipe"
+    joints: Path | None = None
+    joint_order: str | None = None
+    joint_unit: Literal["m", "cm", "mm"] | None = None
+    joint_space: Literal["camera", "world", "root_relative"] | None = None
+    camera: Path | None = None
+    camera_name: str | None = None
+    rescale_camera: bool = False
+    fov: float | None = None
+    hand_size_mm: float | None = None
+    mirrored: bool = False
+    min_confidence: float = 0.5
+    smooth_hz: float | None = None
+    constant_bones: bool = False
+    image_rate: float = 30.0
+    live: bool = False
+    max_frames: int | None = None
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.camera is not None and self.fov is not None:
+            raise InputError("give a camera file or a field of view, not both")
+        if self.fov is not None and not 1 <= self.fov < 180:
+            raise InputError(f"the field of view must lie between 1 and 180 degrees, found {self.fov:g}")
+        if self.hand_size_mm is not None and not 20 <= self.hand_size_mm <= 200:
+            raise InputError(
+                f"the hand size is the distance from wrist to middle knuckle, about 70 to 110 mm; found {self.hand_size_mm:g}"
+            )
+        if not 0 <= self.min_confidence <= 1:
+            raise InputError(
+                f"the confidence threshold must lie between 0 and 1, found {self.min_confidence:g}"
+            )
+        if self.smooth_hz is not None and not self.smooth_hz > 0:
+            raise InputError(
+                f"the smoothing cutoff must be a positive frequency in Hz, found {self.smooth_hz:g}"
+            )
+        if not self.image_rate > 0:
+            raise InputError(f"the image rate must be positive, found {self.image_rate:g}")
+        if self.max_frames is not None and self.max_frames < 1:
+            raise InputError(f"the number of frames must be at least 1, found {self.max_frames}")
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"the number of workers must be at least 1, found {self.workers}")
+        if self.estimator != "joints" and (
+            self.joints or self.joint_order or self.joint_unit or self.joint_space
+        ):
+            raise InputError("stored joints were given; add the option --estimator joints to use them")
+        if self.live and self.estimator == "joints":
+            raise InputError("stored joints cannot be combined with live input")
+
+    @property
+    def detector_count(self) -> int:
+        """How many detectors work side by side."""
+        return self.workers or min(4, os.cpu_count() or 1)

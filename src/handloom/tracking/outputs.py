@@ -1,0 +1,102 @@
+"""The result folder: hands.parquet, overlay.mp4, report.html, run.json."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from handloom.errors import OutputError
+from handloom.formats.result import write_json, write_track
+from handloom.hands import HandTrack
+from handloom.tracking.result import TrackResult
+from handloom.video import FrameSource, Recording, VideoWriter, file_digest, prefetch
+from handloom.view.overlay import draw_hands
+from handloom.view.report import write_report
+
+POSES, OVERLAY, REPORT, SUMMARY = "hands.parquet", "overlay.mp4", "report.html", "run.json"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where results go, and which are wanted. Poses and run.json always are."""
+
+    folder: Path
+    overwrite: bool = False
+    overlay: bool = True
+    report: bool = True
+
+    def prepare(self) -> None:
+        """Make sure that the results can be written, before any work is done.
+
+        Raises:
+            OutputError: the folder holds a result already and may not be overwritten, or cannot be written.
+        """
+        present = [name for name in (POSES, OVERLAY, REPORT, SUMMARY) if (self.folder / name).exists()]
+        if present and not self.overwrite:
+            raise OutputError(
+                f"{self.folder} already holds a result ({', '.join(present)}); choose another folder or add --overwrite"
+            )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe = self.folder / f".{os.getpid()}.part"
+            probe.touch()
+            probe.unlink()
+            # A file left over from an earlier result would pass for a part of this one.
+            for name in present:
+                (self.folder / name).unlink()
+        except OSError as error:
+            raise OutputError(
+                f"cannot write to {self.folder}: {error.strerror}; choose another folder"
+            ) from error
+
+    @property
+    def live_overlay(self) -> Path | None:
+        """Where live tracking writes its video, drawn as it comes."""
+        return self.folder / OVERLAY if self.overlay else None
+
+    def write(self, result: TrackResult, frames: FrameSource | None) -> None:
+        """Write everything; run.json comes last, so where it exists the result is complete."""
+        watch = result.job.stopwatch
+        with watch.stage("parquet"):
+            write_track(self.folder / POSES, result.track, extra={"partial": result.partial})
+        if self.overlay and isinstance(frames, Recording):
+            with watch.stage("overlay"):
+                write_overlay(self.folder / OVERLAY, frames, result)
+        if frames is not None and Path(frames.info.path).is_file():
+            result.input_sha256 = file_digest(Path(frames.info.path))
+        if self.report:
+            with watch.stage("report"):
+                for index, image in result.samples:
+                    draw_frame(image, result.track, index)
+                write_report(self.folder / REPORT, result.track, result.summary(), result.samples)
+        write_json(self.folder / SUMMARY, result.summary())
+
+
+def write_overlay(path: Path, frames: Recording, result: TrackResult) -> None:
+    """Draw the record over its video, frame for frame, at the original times and size.
+
+    Ctrl-C ends the overlay early and marks the result partial.
+    """
+    info, track, job = frames.info, result.track, result.job
+    job.interruption.requested = False
+    with VideoWriter(path, info.width, info.height, info.time_base, info.frame_rate) as writer:
+        for frame in prefetch(frames):
+            if frame.index >= len(track):
+                break
+            if job.interruption.requested:
+                result.partial = True
+                break
+            image = frame.image.copy()
+            draw_frame(image, track, frame.index)
+            writer.write(image, frame.pts)
+            job.progress("overlay", frame.index + 1, len(track))
+
+
+def draw_frame(image: np.ndarray, track: HandTrack, index: int) -> None:
+    """Draw both hands of one frame into its picture, which may have been scaled down."""
+    keypoints = track.keypoints_px[index]
+    if track.camera is not None and image.shape[1] != track.camera.width:
+        scale = image.shape[1] / track.camera.width
+        keypoints = (keypoints + 0.5) * scale - 0.5
+    draw_hands(image, keypoints, track.valid[index], track.confidence[index])

@@ -1,0 +1,71 @@
+"""`track`: from a video, or another tracker's joints, to a `HandTrack` and a result folder."""
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from handloom.hands import HandTrack
+from handloom.tracking.job import Job
+from handloom.tracking.live import track_live
+from handloom.tracking.options import TrackOptions
+from handloom.tracking.outputs import Outputs
+from handloom.tracking.progress import Progress, silent
+from handloom.tracking.recording import track_recording
+from handloom.tracking.result import TrackResult
+from handloom.tracking.stored import track_stored
+from handloom.video import FrameSource, Recording, open_source
+
+
+def track(
+    source: str | Path | int,
+    out: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    overlay: bool = True,
+    report: bool = True,
+    progress: Progress = silent,
+    **options: Any,
+) -> HandTrack:
+    """Track both hands in a video and return the record; with `out`, write the result folder too.
+
+    Args:
+        source: video file, image folder, glob, one image, webcam index, stream URL, or (with the estimator "joints"
+            and no video) the file of stored joints itself.
+        out: folder for hands.parquet, overlay.mp4, report.html and run.json.
+        overwrite: replace a result that is already there.
+        overlay: write overlay.mp4.
+        report: write report.html.
+        progress: called after every frame.
+        **options: the fields of `TrackOptions`.
+
+    Raises:
+        InputError, CalibrationError, OutputError, MissingDependencyError: each says what to do.
+    """
+    outputs = None if out is None else Outputs(Path(out), overwrite, overlay, report)
+    return run(Job(str(source), TrackOptions(**options), progress), outputs).track
+
+
+def run(job: Job, outputs: Outputs | None = None) -> TrackResult:
+    """The same as `track`, with all that is known about the run."""
+    if outputs is not None:
+        outputs.prepare()
+    with job.interruption, _frames(job) as frames:
+        if job.options.estimator == "joints":
+            result = track_stored(Path(job.options.joints or job.source), frames, job)
+        elif isinstance(frames, Recording):
+            result = track_recording(frames, job)
+        else:
+            assert frames is not None
+            result = track_live(frames, job, None if outputs is None else outputs.live_overlay)
+        if outputs is not None:
+            outputs.write(result, frames)
+    return result
+
+
+def _frames(job: Job) -> AbstractContextManager[FrameSource | None]:
+    options = job.options
+    if options.estimator == "joints" and options.joints is None:
+        return nullcontext()
+    return open_source(
+        job.source, live=options.live, image_rate=options.image_rate, mirrored=options.mirrored
+    )

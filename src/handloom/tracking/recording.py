@@ -1,0 +1,78 @@
+"""Tracking a recording: detect every frame, then decide hands, depth and smoothing with the whole clip in view."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from handloom.estimators.chunks import detect_recording
+from handloom.estimators.handedness import Linker, assign_hands, detection_table
+from handloom.estimators.mediapipe import MediaPipeDetector, mediapipe_name
+from handloom.estimators.record import track_from_detections
+from handloom.tracking.camera_choice import choose_camera
+from handloom.tracking.job import Job
+from handloom.tracking.postprocess import postprocessed
+from handloom.tracking.result import TrackResult
+from handloom.tracking.samples import FrameSamples
+from handloom.video import Frame, Recording, VideoInfo
+
+
+def track_recording(frames: Recording, job: Job) -> TrackResult:
+    """Track a video file or pictures. An interrupted run gives the record of the frames done, marked partial."""
+    info, options = frames.info, job.options
+    choice = choose_camera(options, info.width, info.height)
+    samples = FrameSamples()
+    times: dict[int, float] = {}
+    total = info.frame_count
+    if total is not None and options.max_frames is not None:
+        total = min(total, options.max_frames)
+
+    def on_frame(frame: Frame) -> None:
+        samples.push(frame.index, frame.image)
+        times[frame.index] = frame.time_s
+        job.progress("track", len(times), total)
+
+    with job.stopwatch.stage("detect"):
+        name = mediapipe_name()
+        found, complete = detect_recording(
+            frames,
+            lambda: MediaPipeDetector(options.min_confidence),
+            options.detector_count,
+            on_frame,
+            lambda: job.interruption.requested,
+            options.max_frames,
+        )
+    if not found:
+        raise KeyboardInterrupt
+    linker = Linker()
+    times_s = frame_times(info, times, options.max_frames if complete is None else complete)
+    for index in sorted(found):
+        linker.push(index, times[index], found[index])
+    with job.stopwatch.stage("lift"):
+        clashes = assign_hands(linker.tracklets)
+        size = options.hand_size_mm
+        track = track_from_detections(
+            detection_table(linker.tracklets, len(times_s)),
+            times_s,
+            choice.camera,
+            choice.source,
+            None if size is None else size / 1000,
+        )
+        track = postprocessed(track, options)
+    return TrackResult(
+        track=track,
+        job=job,
+        estimator=name,
+        camera=choice,
+        info=info,
+        problems=list(frames.problems),
+        duplicates_removed=linker.duplicates + clashes,
+        partial=complete is not None,
+        samples=samples.choose(track.any_hand),
+    )
+
+
+def frame_times(info: VideoInfo, decoded: Mapping[int, float], stop: int | None) -> np.ndarray:
+    """Times of all frames before `stop`; frames that did not decode keep their row where the file knows their time."""
+    if info.times_s is not None:
+        return info.times_s[:stop]
+    return np.array([decoded[index] for index in sorted(decoded)])

@@ -1,0 +1,119 @@
+"""What a tracking run produces beside the poses, and its summary for run.json."""
+
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handloom import __version__
+from handloom.hands import HandTrack
+from handloom.metrics.track import hand_size
+from handloom.skeleton import LEFT, RIGHT
+from handloom.tracking.camera_choice import CameraChoice
+from handloom.tracking.job import Job
+from handloom.video import FrameProblem, VideoInfo
+
+
+@dataclass(eq=False)
+class TrackResult:
+    """A record with everything that a user should know about how it came about."""
+
+    track: HandTrack
+    job: Job
+    estimator: str
+    camera: CameraChoice | None = None
+    info: VideoInfo | None = None
+    problems: Sequence[FrameProblem] = ()
+    duplicates_removed: int = 0
+    dropped: int = 0
+    partial: bool = False
+    notes: list[str] = field(default_factory=list)
+    samples: list[tuple[int, np.ndarray]] = field(default_factory=list)
+    input_sha256: str | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """The content of run.json; the report shows the same."""
+        present = self.track.present
+        return {
+            "handloom": __version__,
+            "python": sys.version.split()[0],
+            "platform": platform.platform(),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "arguments": {"source": self.job.source, **_plain(asdict(self.job.options))},
+            "input": self._input(),
+            "estimator": self.estimator,
+            "camera": self.camera.describe()
+            if self.camera
+            else {"source": str(self.track.camera_source), "note": "no camera"},
+            "scale": self._scale(),
+            "smoothing": self._smoothing(),
+            "counts": {
+                "frames": len(self.track),
+                "frames_with_hand": int(present.any(1).sum()),
+                "frames_with_both": int(present.all(1).sum()),
+                "left": int(present[:, LEFT].sum()),
+                "right": int(present[:, RIGHT].sum()),
+                "skipped": len(self.problems),
+                "dropped": self.dropped,
+                "duplicates_removed": self.duplicates_removed,
+            },
+            "problems": [problem._asdict() for problem in self.problems],
+            "notes": self.notes,
+            "partial": self.partial,
+            "timings_s": {
+                name: round(seconds, 4)
+                for name, seconds in [
+                    *self.job.stopwatch.seconds.items(),
+                    ("total", self.job.stopwatch.elapsed_s),
+                ]
+            },
+        }
+
+    def _input(self) -> dict[str, Any]:
+        if self.info is None:
+            return {"path": self.job.source, "sha256": self.input_sha256}
+        return {
+            "path": self.info.path,
+            "sha256": self.input_sha256,
+            "width": self.info.width,
+            "height": self.info.height,
+            "frame_rate": self.info.frame_rate,
+            "frames": self.info.frame_count,
+            "duration_s": self.info.duration_s,
+            "codec": self.info.codec,
+            "rotation_deg": self.info.rotation_deg,
+            "variable_frame_rate": self.info.variable_frame_rate,
+        }
+
+    def _scale(self) -> dict[str, Any]:
+        size = hand_size(self.track)
+        known = bool(np.isfinite(size).any())
+        notes = {
+            "hand size given": "fixed by the given distance from wrist to middle knuckle",
+            "tracker's own scale": "the tracker assumes an average hand; a hand 10 % larger gives depths 10 % too small. "
+            "Give --hand-size-mm for metric scale",
+            "measured by several cameras or sensors": "measured, not assumed",
+        }
+        return {
+            "source": str(self.track.scale_source),
+            "hand_size_mm": float(np.nanmedian(size)) * 1000 if known else None,
+            "note": notes[self.track.scale_source],
+        }
+
+    def _smoothing(self) -> str:
+        parts = []
+        if self.job.options.smooth_hz is not None:
+            kind = "One-Euro" if self.job.options.live else "zero-phase"
+            parts.append(f"{kind}, {self.job.options.smooth_hz:g} Hz")
+        if self.job.options.constant_bones:
+            parts.append("constant bone lengths")
+        return ", ".join(parts) or "off"
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}

@@ -1,0 +1,120 @@
+"""`report.html`: one self-contained page about a tracked video."""
+
+import base64
+import json
+import os
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from handloom.errors import InputError, OutputError
+from handloom.hands import HandTrack
+from handloom.skeleton import FINGERS
+from handloom.view import report_parts as parts
+from handloom.view.colours import FINGER_RGB, hex_colour
+from handloom.view.report_data import MAX_POINTS, page_data, pose_stride
+
+SAMPLE_WIDTH = 640
+_JPEG_QUALITY = 82
+
+
+def write_report(
+    path: str | os.PathLike[str],
+    track: HandTrack,
+    run: Mapping[str, Any],
+    samples: Sequence[tuple[int, UInt8[np.ndarray, "H W 3"]]] = (),
+) -> None:
+    """Write the page; it needs no network and opens from a file.
+
+    Long videos are thinned out (see `view.report_data`), which the page states.
+
+    Args:
+        path: the page. It is written under a temporary name and renamed.
+        track: what was tracked.
+        run: the content of run.json; what is missing is left out of the page.
+        samples: frames to show, as (index in `track`, RGB image with the overlay already drawn).
+
+    Raises:
+        InputError: a sample is not a frame of the track.
+        OutputError: the page cannot be written.
+    """
+    for index, _ in samples:
+        if not 0 <= index < len(track):
+            raise InputError(f"sample frame {index} is outside the record, which has {len(track)} frames")
+    page = _page(track, run, samples)
+    target = Path(path)
+    partial = target.with_name(target.name + ".part")
+    try:
+        # A file name that is not UTF-8 reaches us as lone surrogates; it must not stop the report.
+        partial.write_bytes(page.encode("utf-8", "backslashreplace"))
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write the report {target}: {error.strerror or error}") from error
+
+
+def _page(track: HandTrack, run: Mapping[str, Any], samples: Sequence[tuple[int, np.ndarray]]) -> str:
+    problems = [problem for problem in run.get("problems") or () if problem.get("time_s") is not None]
+    data = page_data(track, [float(problem["time_s"]) for problem in problems])
+    asset = files("handloom.view").joinpath
+    return Template(asset("report.html").read_text("utf-8")).substitute(
+        title=escape(parts.title(run)),
+        subtitle=escape(parts.subtitle(track, run)),
+        cards=parts.cards(track, run),
+        warnings=parts.warnings(track, run),
+        plots="".join(parts.plot(plot) for plot in data["plots"]),
+        fingers="".join(
+            f'<span class="key" style="--c:{hex_colour(rgb)}">{name}</span>'
+            for name, rgb in zip(FINGERS, FINGER_RGB)
+        ),
+        decimation=_decimation(len(track)),
+        summary=parts.summary(track),
+        bones=parts.bones(track),
+        samples=_samples(track, samples),
+        trust=parts.trust(track, run),
+        timings=parts.timings(run),
+        counts=parts.table(run.get("counts") or {}),
+        input=parts.table(run.get("input") or {}),
+        run=parts.run_table(run),
+        version=escape(f"Handloom {run.get('handloom', '')}".strip()),
+        data=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
+        css=asset("report.css").read_text("utf-8"),
+        js=asset("report.js").read_text("utf-8"),
+    )
+
+
+def _decimation(frames: int) -> str:
+    stride, notes = pose_stride(frames), []
+    if stride > 1:
+        notes.append(f"The 3D view shows every {stride}th of {frames:,} frames.")
+    if frames > MAX_POINTS:
+        notes.append(f"Plots keep the least and the greatest value of every stretch ({MAX_POINTS:,} points).")
+    return " ".join(notes)
+
+
+def _samples(track: HandTrack, samples: Sequence[tuple[int, np.ndarray]]) -> str:
+    if not samples:
+        return ""
+    shown = "".join(
+        f'<button data-seek="{track.times_s[index]:.6f}">'
+        f'<img alt="frame {index} with the skeletons drawn" src="data:image/jpeg;base64,{_jpeg(image)}">'
+        f"<span>frame {index} · {track.times_s[index]:.2f} s</span></button>"
+        for index, image in samples
+    )
+    return f'<section><h2>Sample frames</h2><div class="samples">{shown}</div></section>'
+
+
+def _jpeg(image: np.ndarray) -> str:
+    height, width = image.shape[:2]
+    if width > SAMPLE_WIDTH:
+        size = (SAMPLE_WIDTH, max(1, round(height * SAMPLE_WIDTH / width)))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    _, encoded = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return base64.b64encode(encoded.tobytes()).decode()

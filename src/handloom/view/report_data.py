@@ -1,0 +1,129 @@
+"""The numbers inside the report page: small enough for an hour of video, as base64 arrays in JSON."""
+
+import base64
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from handloom.hands import HandTrack
+from handloom.metrics.track import jerk, speed
+from handloom.skeleton import BONES, HANDS, WRIST
+from handloom.view.colours import BONE_RGB, HAND_RGB, JOINT_RGB, hex_colour
+
+MAX_POSES = 3000
+MAX_POINTS = 4000
+MAX_CELLS = 2000
+_MISSING = -32768
+_NOMINAL_STEP_S = 1 / 30  # The length of a lone frame on the time axis.
+
+
+def page_data(track: HandTrack, problem_times_s: list[float]) -> dict[str, Any]:
+    """What report.js reads: poses, plot series, coverage cells; times in seconds since the first frame."""
+    start = float(track.times_s[0]) if len(track) else 0.0
+    times = track.times_s - start
+    step = float(np.median(np.diff(times))) if len(track) > 1 else _NOMINAL_STEP_S
+    plots = [
+        _plot("speed", "Wrist speed", "m/s", times, speed(track)),
+        _plot("jitter", "Jitter, mean ‖Δ³p‖·fps³", "m/s³", times, jerk(track)),
+    ]
+    if track.frame == "camera":
+        depth = track.joints_m[:, :, WRIST, 2].astype(np.float64)
+        plots.append(_plot("depth", "Wrist depth from the camera", "m", times, depth, from_zero=False))
+    camera = track.camera if track.frame == "camera" else None
+    return {
+        "start_s": start,
+        "end_s": float(times[-1]) + step if len(track) else step,
+        "step_s": step,
+        "hands": [{"name": name, "colour": hex_colour(rgb)} for name, rgb in zip(HANDS, HAND_RGB)],
+        "bones": [{"from": a, "to": b, "colour": hex_colour(rgb)} for (a, b), rgb in zip(BONES, BONE_RGB)],
+        "joint_colours": [hex_colour(rgb) for rgb in JOINT_RGB],
+        "camera": camera and [camera.width / camera.fx / 2, camera.height / camera.fy / 2],
+        "poses": _poses(track, times),
+        "coverage": _coverage(track, times, step),
+        "plots": plots,
+        "problems_s": [time - start for time in problem_times_s],
+    }
+
+
+def pose_stride(frames: int) -> int:
+    """Every how many-th frame the 3D player shows."""
+    return max(1, -(-frames // MAX_POSES))
+
+
+def extremes(values: Float[np.ndarray, "T"], limit: int = MAX_POINTS) -> Int[np.ndarray, "points"]:
+    """At most `limit` increasing indices that keep the least and greatest known value of every stretch."""
+    count = len(values)
+    if count <= limit:
+        return np.arange(count)
+    size = -(-count // (limit // 2))
+    rows = -(-count // size)
+    padded = np.full(rows * size, np.nan)
+    padded[:count] = values
+    table = padded.reshape(rows, size)
+    known = np.isfinite(table)
+    low = np.where(known, table, np.inf).argmin(1)
+    high = np.where(known, table, -np.inf).argmax(1)
+    first = np.arange(rows) * size
+    return np.unique(np.concatenate([first + low, first + high]))
+
+
+def _plot(
+    name: str, title: str, unit: str, times: np.ndarray, values: np.ndarray, from_zero: bool = True
+) -> dict[str, Any]:
+    series = []
+    for hand in range(len(HANDS)):
+        at = extremes(values[:, hand])
+        series.append({"t": _pack(times[at], np.float32), "v": _pack(values[at, hand], np.float32)})
+    axis = _axis(values[np.isfinite(values)], from_zero)
+    return {"name": name, "title": title, "unit": unit, "series": series, **axis}
+
+
+def _axis(values: np.ndarray, from_zero: bool) -> dict[str, float]:
+    """Ends of the y axis. A few wild frames must not flatten the rest: the page cuts them and says so."""
+    if not values.size:
+        return {"bottom": 0.0, "top": 1.0, "peak": 1.0}
+    low, high, peak = (float(value) for value in np.percentile(values, [1, 99, 100]))
+    room = max(0.5 * (high - (0 if from_zero else low)), 1e-3 * abs(high), 1e-9)
+    return {
+        "bottom": 0.0 if from_zero else low - 0.3 * room,
+        "top": max(min(peak, high + 2 * room), room),
+        "peak": peak,
+    }
+
+
+def _poses(track: HandTrack, times: np.ndarray) -> dict[str, Any]:
+    frames = np.arange(0, len(track), pose_stride(len(track)))
+    joints = track.joints_m[frames].astype(np.float64)
+    known = joints[np.isfinite(joints).all(-1)]
+    if not known.size:
+        known = np.zeros((1, 3))
+    centre = (known.max(0) + known.min(0)) / 2
+    unit = max(float(np.abs(known - centre).max()), 1e-6) / 32767
+    packed = np.where(np.isfinite(joints), np.rint((np.nan_to_num(joints) - centre) / unit), _MISSING)
+    low, high = np.percentile(known, [1, 99], axis=0)
+    return {
+        "t": _pack(times[frames], np.float32),
+        "frame": _pack(frames, np.int32),
+        "joints": _pack(packed, np.int16),
+        "unit_m": unit,
+        "centre_m": centre.tolist(),
+        "low_m": low.tolist(),
+        "high_m": high.tolist(),
+    }
+
+
+def _coverage(track: HandTrack, times: np.ndarray, step: float) -> dict[str, Any]:
+    """Share of frames with each hand in at most `MAX_CELLS` cells of equally many frames, 0 ... 255."""
+    cells = min(len(track), MAX_CELLS)
+    if not cells:
+        return {"edges": "", "hands": ["", ""]}
+    cuts = np.linspace(0, len(track), cells + 1).astype(int)
+    seen = np.add.reduceat(track.present.astype(np.float64), cuts[:-1], axis=0) / np.diff(cuts)[:, None]
+    edges = np.append(times, times[-1] + step)[cuts]
+    return {"edges": _pack(edges, np.float32), "hands": [_pack(255 * hand, np.uint8) for hand in seen.T]}
+
+
+def _pack(values: np.ndarray, kind: type[np.generic]) -> str:
+    little_endian = np.dtype(kind).newbyteorder("<")
+    return base64.b64encode(np.ascontiguousarray(values).astype(little_endian).tobytes()).decode()

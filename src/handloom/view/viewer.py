@@ -1,0 +1,183 @@
+"""Interactive 3D viewer in the browser: video frame, camera and both hands over time. Needs no network."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import viser
+
+from handloom.errors import InputError
+from handloom.hands import HandTrack
+from handloom.skeleton import HANDS
+from handloom.view.scene import CameraShape, HandShapes
+
+FrameLookup = Callable[[int], np.ndarray | None]
+"""RGB image (H, W, 3) uint8 of a frame index, or None where there is none."""
+
+_SPEEDS = ("0.1x", "0.25x", "0.5x", "1x", "2x")
+_REFRESH_S = 1 / 30
+_NO_IMAGE_DISTANCE_M = 0.1
+
+
+def serve(
+    track: HandTrack,
+    frames: FrameLookup | None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    block: bool = True,
+) -> viser.ViserServer:
+    """Show a record at http://host:port (the next free port if that one is taken).
+
+    The scene is the record's own frame, in metres: x right, y down, z forward. The far end of the camera's
+    pyramid shows the video frame, behind the hands; it is centred, so an off-centre principal point moves it
+    slightly.
+
+    Args:
+        track: what to show.
+        frames: how to get the video frame of an index, or None without video.
+        block: keep serving until interrupted.
+
+    Returns:
+        The server, whose `get_port()` tells the port.
+
+    Raises:
+        InputError: the record has no frames, or the port is not one.
+    """
+    if not len(track):
+        raise InputError("the record has no frames to show")
+    if not 0 < port < 65536:
+        raise InputError(f"the port must be 1 ... 65535, found {port}")
+    server = viser.ViserServer(host=host, port=port, label="Handloom", verbose=block)
+    _Player(server, track, frames)
+    if block:
+        try:
+            server.sleep_forever()
+        except KeyboardInterrupt:
+            server.stop()
+    return server
+
+
+class _Player:
+    """The controls, and what they do to the scene."""
+
+    def __init__(self, server: viser.ViserServer, track: HandTrack, frames: FrameLookup | None) -> None:
+        self._server, self._track, self._frames = server, track, frames
+        self._lock, self._playing = threading.Lock(), threading.Event()
+        low, high = _bounds(track)
+        behind_hands = bool(frames) and track.frame == "camera" and high[2] > _NO_IMAGE_DISTANCE_M
+        image_distance = round(1.15 * float(high[2]), 2) if behind_hands else _NO_IMAGE_DISTANCE_M
+        _set_stage(server, low, high)
+        self._hands = [HandShapes(server, hand) for hand in range(len(HANDS))]
+        self._camera = CameraShape(server, track.camera, image_distance) if track.camera else None
+        self._add_playback()
+        self._add_display(image_distance)
+        first = int(np.argmax(track.present.any(1)))
+        self._slider.value = first
+        self._show(first)
+
+    def _add_playback(self) -> None:
+        gui, last = self._server.gui, len(self._track) - 1
+        self._slider = gui.add_slider("Frame", min=0, max=max(1, last), step=1, initial_value=0)
+        self._clock = gui.add_text("Time", "", disabled=True)
+        self._button = gui.add_button("Play", icon=viser.Icon.PLAYER_PLAY)
+        steps = gui.add_button_group("Step", ("−10", "−1", "+1", "+10"))
+        self._speed = gui.add_dropdown("Speed", _SPEEDS, initial_value="1x")
+        self._slider.on_update(lambda _: self._show(self._slider.value))
+        self._button.on_click(lambda _: self._toggle())
+        steps.on_click(lambda _: self._go(self._slider.value + int(steps.value.replace("−", "-"))))
+
+    def _add_display(self, image_distance: float) -> None:
+        gui = self._server.gui
+        with gui.add_folder("Show"):
+            for name, shapes in zip(HANDS, self._hands):
+                box = gui.add_checkbox(f"{name.capitalize()} hand", initial_value=True)
+                box.on_update(lambda event, root=shapes.root: setattr(root, "visible", event.target.value))
+            if self._camera and self._frames:
+                camera = self._camera
+                self._image_on = gui.add_checkbox("Video frame", initial_value=True)
+                self._image_on.on_update(lambda _: self._show(self._slider.value))
+                far = gui.add_slider(
+                    "Frame at, m", min=0.02, max=2 * image_distance, step=0.01, initial_value=image_distance
+                )
+                far.on_update(lambda _: camera.set_distance(far.value))
+        with gui.add_folder("Trust"):
+            gui.add_markdown(
+                f"Camera: **{self._track.camera_source}**  \nScale: **{self._track.scale_source}**"
+            )
+
+    def _show(self, index: int) -> None:
+        track, index = self._track, min(index, len(self._track) - 1)
+        with self._lock, self._server.atomic():
+            for hand, shapes in enumerate(self._hands):
+                shapes.show(track.joints_m[index, hand], track.valid[index, hand])
+            if self._camera:
+                self._camera.frustum.image = (
+                    self._frames(index) if self._frames and self._image_on.value else None
+                )
+                if track.frame == "world" and track.world_from_camera is not None:
+                    self._camera.move(track.world_from_camera[index])
+            seen = [name for name, present in zip(HANDS, track.present[index]) if present]
+            self._clock.value = f"{track.times_s[index]:.3f} s · {' + '.join(seen) or 'no hand'}"
+
+    def _go(self, index: int) -> None:
+        self._slider.value = int(np.clip(index, 0, len(self._track) - 1))
+
+    def _toggle(self) -> None:
+        if self._playing.is_set():
+            self._playing.clear()
+        elif len(self._track) > 1:
+            self._playing.set()
+            threading.Thread(target=self._play, daemon=True).start()
+        self._button.label = "Pause" if self._playing.is_set() else "Play"
+        self._button.icon = viser.Icon.PLAYER_PAUSE if self._playing.is_set() else viser.Icon.PLAYER_PLAY
+
+    def _play(self) -> None:
+        """Advance with the clock, so that a slow connection skips frames and does not slow the motion."""
+        times = self._track.times_s
+        shown, at, before = -1, times[self._slider.value], time.perf_counter()
+        while self._playing.is_set():
+            time.sleep(_REFRESH_S)
+            now = time.perf_counter()
+            if self._slider.value != shown and shown >= 0:  # moved by hand
+                at = times[self._slider.value]
+            at += (now - before) * float(self._speed.value.rstrip("x"))
+            before = now
+            if at > times[-1]:
+                at = times[0]
+            shown = int(np.searchsorted(times, at, side="right")) - 1
+            self._go(shown)
+
+
+def _bounds(track: HandTrack) -> tuple[np.ndarray, np.ndarray]:
+    known = track.joints_m[track.valid]
+    if not len(known):
+        return np.array([-0.2, -0.2, 0.4]), np.array([0.2, 0.2, 0.6])
+    low, high = np.percentile(known, [2, 98], axis=0)
+    return low, high
+
+
+def _set_stage(server: viser.ViserServer, low: np.ndarray, high: np.ndarray) -> None:
+    """Up is -y; axes at the origin; a grid with 5 cm cells below the hands; the viewer behind and above."""
+    scene, centre, size = server.scene, (low + high) / 2, float(np.linalg.norm(high - low))
+    scene.set_up_direction("-y")
+    scene.configure_environment_map(environment_intensity=0.4)  # the default washes the finger colours out
+    scene.world_axes.visible = True
+    scene.world_axes.axes_length, scene.world_axes.axes_radius = 0.08, 0.0015
+    scene.world_axes.origin_radius = 0.003
+    scene.add_grid(
+        "/grid",
+        width=2.0,
+        height=2.0,
+        plane="xz",
+        cell_size=0.05,
+        section_size=0.25,
+        cell_color=(214, 216, 222),
+        section_color=(176, 180, 190),
+        position=(centre[0], high[1] + 0.05, centre[2]),
+    )
+    server.initial_camera.up = (0.0, -1.0, 0.0)
+    server.initial_camera.look_at = tuple(centre)
+    server.initial_camera.position = tuple(centre + np.array([0.75, -0.6, -1.15]) * max(size, 0.25))
+    server.initial_camera.fov = float(np.radians(50))

@@ -1,0 +1,150 @@
+"""The 3D viewer: serves, draws true geometry, and answers to a person's clicks in a real browser."""
+
+import socket
+import urllib.request
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from browser import SOFTWARE_GL, Browser, needs_browser, wait_for
+from handloom.errors import InputError
+from handloom.skeleton import BONES
+from handloom.view.viewer import serve
+from make_track import CAMERA, make_track
+
+TRACK = make_track(60)
+
+
+@pytest.fixture
+def viewer():
+    """Starts viewers on free ports, and stops them."""
+    servers = []
+
+    def start(track=TRACK, frames=None):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        servers.append(serve(track, frames, port=port, block=False))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+def node(server, name):
+    return server.scene.get_handle_by_name(name)
+
+
+def turned(wxyz, vector):
+    """`vector` turned by the unit quaternions (N, 4)."""
+    w, q = wxyz[:, :1], wxyz[:, 1:]
+    return vector + 2 * w * np.cross(q, vector) + 2 * np.cross(q, np.cross(q, vector))
+
+
+def test_it_answers_over_http(viewer):
+    server = viewer()
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.get_port()}", timeout=10) as answer:
+        assert answer.status == 200
+        assert b"<html" in answer.read().lower()
+
+
+def test_bones_end_at_their_joints_and_missing_ones_vanish(viewer):
+    server = viewer()  # opens at the first frame with a hand: only the left one is there
+    joints, bones = node(server, "/left/joints"), node(server, "/left/bones")
+    np.testing.assert_allclose(joints.batched_positions, TRACK.joints_m[0, 0])
+    tips = bones.batched_positions + bones.batched_scales[:, 2:] * turned(
+        bones.batched_wxyzs, np.array([0.0, 0, 1])
+    )
+    np.testing.assert_allclose(tips, TRACK.joints_m[0, 0][[child for _, child in BONES]], atol=1e-6)
+    assert (node(server, "/right/joints").batched_scales == 0).all()
+    assert (node(server, "/right/bones").batched_scales == 0).all()
+    assert not node(server, "/right/label").visible
+
+
+def test_the_camera_has_its_true_field_of_view_and_the_image_stands_where_it_says(viewer):
+    camera = replace(CAMERA, width=1280, height=720, fx=700.0, fy=600.0)
+    frustum = node(
+        viewer(replace(TRACK, camera=camera), lambda i: np.zeros((72, 128, 3), np.uint8)), "/camera"
+    )
+    assert np.tan(frustum.fov / 2) == pytest.approx(360 / 600)
+    assert np.tan(frustum.fov / 2) * frustum.aspect == pytest.approx(640 / 700)
+    x, y = 640 / 700, 360 / 600
+    assert frustum.scale / np.cbrt(x * y / 3) == pytest.approx(
+        round(1.15 * float(np.percentile(TRACK.joints_m[TRACK.valid][:, 2], 98)), 2)
+    )
+
+
+def test_the_frame_shown_is_the_frame_of_the_pose(viewer):
+    asked = []
+
+    def frames(index):
+        asked.append(index)
+        return np.full((36, 36, 3), index, np.uint8)
+
+    late = replace(TRACK, valid=TRACK.valid & (np.arange(60) >= 33)[:, None, None])
+    server = viewer(late, frames)
+    assert asked[-1] == 33
+    assert (node(server, "/camera").image == 33).all()
+
+
+def test_a_moving_camera_is_placed_in_the_world(viewer):
+    poses = np.tile(np.eye(4), (60, 1, 1))
+    poses[:, :3, :3] = [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]
+    poses[:, :3, 3] = [1, 2, 3]
+    frustum = node(viewer(replace(TRACK, frame="world", world_from_camera=poses)), "/camera")
+    np.testing.assert_allclose(frustum.position, [1, 2, 3])
+    np.testing.assert_allclose(
+        turned(np.array([frustum.wxyz]), np.array([0.0, 0, 1])), [[1, 0, 0]], atol=1e-9
+    )
+    unknown = node(viewer(replace(TRACK, frame="world", world_from_camera=poses * np.nan)), "/camera")
+    assert not unknown.visible
+
+
+@pytest.mark.parametrize(
+    "track",
+    [TRACK[:1], replace(TRACK, valid=TRACK.valid & False), replace(TRACK, camera=None, frame="world")],
+    ids=["one frame", "no hand", "no camera"],
+)
+def test_little_data_still_shows(viewer, track):
+    viewer(track, lambda index: None)
+
+
+def test_what_cannot_be_served_is_refused():
+    with pytest.raises(InputError, match="no frames to show"):
+        serve(TRACK[:0], None, block=False)
+    with pytest.raises(InputError, match=r"port must be 1 \.\.\. 65535, found 70000"):
+        serve(TRACK, None, port=70000, block=False)
+
+
+CLICK = "[...document.querySelectorAll('button')].find((b) => b.textContent.trim() === '{}').click()"
+CLOCK = "[...document.querySelectorAll('input')].map((i) => i.value).find((v) => v.includes(' s · ')) || ''"
+
+# The boxes of the scene have a UUID as id; those of viser's own settings have not.
+LEFT_BOX = "[...document.querySelectorAll('input[type=checkbox]')].find((b) => /^\\w{8}-/.test(b.id)).click()"
+
+
+@needs_browser
+def test_a_person_steps_and_plays_in_the_browser(viewer):
+    server = viewer(TRACK, lambda index: np.full((90, 90, 3), 4 * index, np.uint8))
+    browser = Browser(*SOFTWARE_GL)
+    try:
+        home = f"http://127.0.0.1:{server.get_port()}"
+        browser.open(home, 640, 480)
+        assert wait_for(lambda: browser.js(CLOCK) == "0.000 s · left")
+        browser.js(CLICK.format("+10"))
+        assert wait_for(lambda: browser.js(CLOCK) == "0.333 s · left + right")
+        wait_for(lambda: (node(server, "/camera").image == 40).all())
+        browser.js(CLICK.format("−1"))
+        assert wait_for(lambda: browser.js(CLOCK).startswith("0.300 s"))
+        browser.js(CLICK.format("Play"))
+        assert wait_for(lambda: float(browser.js(CLOCK).split()[0]) > 0.5)
+        browser.js(CLICK.format("Pause"))
+        assert wait_for(lambda: "Play" in browser.js("document.body.innerText"))
+        browser.js(LEFT_BOX)
+        assert wait_for(lambda: not node(server, "/left").visible)
+        assert browser.errors() == []
+        assert all(url.startswith((home, "blob:", "ws://127.0.0.1")) for url in browser.requests())
+    finally:
+        browser.close()
