@@ -29,9 +29,7 @@ NO_GPU, SOFTWARE_GL = (
     ("--disable-gpu",),
     ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
 )
-needs_browser = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)"
-)
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
 
 
 class Browser:
@@ -76,9 +74,7 @@ class Browser:
             mobile=False,
         )
         self.call("Page.navigate", url=url)
-        wait_for(
-            lambda: self.js("document.readyState") == "complete" and self.js("location.href") != "about:blank"
-        )
+        wait_for(lambda: self.js("document.readyState") == "complete" and self.js("location.href") != "about:blank")
         self.js("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
@@ -100,9 +96,7 @@ class Browser:
 
     def requests(self) -> list[str]:
         """Everything that the page asked for since `open`, embedded data left out."""
-        sent = [
-            e["params"]["request"]["url"] for e in self.events if e["method"] == "Network.requestWillBeSent"
-        ]
+        sent = [e["params"]["request"]["url"] for e in self.events if e["method"] == "Network.requestWillBeSent"]
         return [url for url in sent if not url.startswith("data:")]
 
     def close(self) -> None:

@@ -11,9 +11,7 @@ CAMERA = Pinhole(width=720, height=720, fx=620.0, fy=620.0, cx=359.5, cy=359.5)
 
 # A right hand seen from behind, fingers up: x right, y down, z away from the viewer; metres.
 KNUCKLES_M = np.array([[-0.026, -0.088, 0], [-0.004, -0.092, 0], [0.017, -0.086, 0], [0.036, -0.076, 0]])
-PHALANGES_M = np.array(
-    [[0.043, 0.026, 0.022], [0.047, 0.03, 0.023], [0.043, 0.028, 0.023], [0.034, 0.021, 0.02]]
-)
+PHALANGES_M = np.array([[0.043, 0.026, 0.022], [0.047, 0.03, 0.023], [0.043, 0.028, 0.023], [0.034, 0.021, 0.02]])
 FAN_RAD = np.radians([-9.0, -1.0, 6.0, 14.0])
 THUMB_BASE_M, THUMB_M = np.array([-0.028, -0.024, 0.012]), np.array([0.045, 0.034, 0.028])
 
@@ -50,9 +48,7 @@ def turn(roll: np.ndarray, pitch: np.ndarray) -> np.ndarray:
     return about_x @ about_z
 
 
-def make_track(
-    frames: int = 120, rate: float = 30.0, gaps: bool = True, noise_m: float = 0.0005
-) -> HandTrack:
+def make_track(frames: int = 120, rate: float = 30.0, gaps: bool = True, noise_m: float = 0.0005) -> HandTrack:
     """Both hands before an egocentric camera at about half a metre."""
     random = np.random.default_rng(7)
     times = np.arange(frames) / rate
@@ -60,9 +56,7 @@ def make_track(
     for hand, side in enumerate((-1.0, 1.0)):
         phase = 2 * np.pi * times / (2.3 + 0.4 * hand) + 1.3 * hand
         shape = hand_shape(0.42 - 0.4 * np.cos(phase)) * [side, 1, 1]
-        shape = shape @ turn(
-            -0.25 * side + 0.3 * np.sin(0.7 * phase), 0.5 + 0.25 * np.cos(0.5 * phase)
-        ).swapaxes(1, 2)
+        shape = shape @ turn(-0.25 * side + 0.3 * np.sin(0.7 * phase), 0.5 + 0.25 * np.cos(0.5 * phase)).swapaxes(1, 2)
         centre = np.stack(
             [
                 side * 0.12 + 0.04 * np.sin(0.6 * phase),
@@ -79,9 +73,7 @@ def make_track(
         valid[: frames // 10, 1] = False
         valid[frames * 7 // 10 : frames * 7 // 10 + 2, 1] = False
         valid[frames // 2 :: 17, 1, 20] = False
-    confidence = np.clip(
-        0.85 + 0.12 * np.sin(np.arange(frames) / 9)[:, None, None] - 0.04 * np.arange(21) % 0.3, 0, 1
-    )
+    confidence = np.clip(0.85 + 0.12 * np.sin(np.arange(frames) / 9)[:, None, None] - 0.04 * np.arange(21) % 0.3, 0, 1)
     pixels, _ = CAMERA.project(joints)
     return HandTrack(
         times_s=times,

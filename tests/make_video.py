@@ -94,9 +94,7 @@ def image(path: Path, array: np.ndarray, codec: str = "png", pixel_format: str =
 
 def rotate(path: Path, degrees_clockwise: int) -> Path:
     """Set the display matrix of an MP4's only track: players turn the picture clockwise by so much."""
-    a, b, c, d = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[
-        degrees_clockwise
-    ]
+    a, b, c, d = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[degrees_clockwise]
     data = bytearray(path.read_bytes())
     header = data.index(b"tkhd")
     start = header + (56 if data[header + 4] else 44)
@@ -116,9 +114,7 @@ def damage(path: Path, packet: int, keep: int = 8) -> Path:
     """Overwrite one packet with noise, all but its first bytes."""
     start, stop = packet_ranges(path)[packet]
     data = bytearray(path.read_bytes())
-    data[start + keep : stop] = (
-        np.random.default_rng(0).integers(0, 256, stop - start - keep, np.uint8).tobytes()
-    )
+    data[start + keep : stop] = np.random.default_rng(0).integers(0, 256, stop - start - keep, np.uint8).tobytes()
     path.write_bytes(data)
     return path
 

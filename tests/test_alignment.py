@@ -67,9 +67,7 @@ def test_mirror_images_are_not_reflected(align: object) -> None:
         )
     planar = align_rigid(source[1], 2 * source[1] @ rotation_from_vector(np.array([1.0, 2.0, 0.5])).T)
     assert planar.valid.all()
-    np.testing.assert_allclose(
-        planar.rotation, rotation_from_vector(np.array([[1.0, 2.0, 0.5]] * 3)), atol=1e-12
-    )
+    np.testing.assert_allclose(planar.rotation, rotation_from_vector(np.array([[1.0, 2.0, 0.5]] * 3)), atol=1e-12)
 
 
 @pytest.mark.parametrize("scaled", [False, True])

@@ -22,9 +22,7 @@ CAMERAS: dict[str, Camera] = {
     "pinhole": Pinhole(640, 480, 510.0, 505.0, 322.0, 236.0),
     "brown 4": BrownConrady(1920, 1080, 1190.0, 1238.0, 960.3, 536.1, (-0.107, 0.119, -3.6e-4, 1.8e-3)),
     "brown 5": BrownConrady(720, 720, 926.08, 925.78, 356.09, 355.25, (*STRONG, -6.394324137393883)),
-    "brown 8": BrownConrady(
-        1280, 720, 636.7, 636.3, 635.3, 366.9, (0.51, -2.6, 3e-4, -2e-4, 1.5, 0.39, -2.4, 1.43)
-    ),
+    "brown 8": BrownConrady(1280, 720, 636.7, 636.3, 635.3, 366.9, (0.51, -2.6, 3e-4, -2e-4, 1.5, 0.39, -2.4, 1.43)),
     "kannala": KannalaBrandt(1280, 1024, 560.0, 561.0, 641.0, 509.0, (-0.018, 0.011, -0.0052, 0.0011)),
     "kannala strong": KannalaBrandt(1408, 1408, 610.0, 610.0, 704.0, 703.0, (0.38, -0.36, 0.2, -0.06)),
     "ovfisheye62": OVFishEye62(
@@ -80,9 +78,7 @@ def test_brown_conrady_equals_opencv(name: str) -> None:
     camera = CAMERAS[name]
     assert isinstance(camera, BrownConrady)
     points = np.random.default_rng(0).uniform([-0.3, -0.3, 0.9], [0.3, 0.3, 2], (500, 3))
-    expected, _ = cv2.projectPoints(
-        points, np.zeros(3), np.zeros(3), camera.matrix, np.array(camera.distortion)
-    )
+    expected, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), camera.matrix, np.array(camera.distortion))
     pixels, valid = camera.project(points)
     assert valid.all()
     np.testing.assert_allclose(pixels, expected[:, 0], rtol=0, atol=1e-9)
@@ -125,9 +121,7 @@ def test_reference_numbers(name: str) -> None:
         camera = BrownConrady(1920, 1080, fx, fy, cx, cy, (k1, k2, p1, p2, k3))
     else:
         camera = OVFishEye62(636, 480, fx, fy, cx, cy, (k1, k2, k3, k4, p1, p2, k5, k6))
-        directions = (
-            np.random.RandomState(zlib.crc32(b"cameras/unproject")).uniform(size=(100, 2)) * 3.6 - 1.8
-        )
+        directions = np.random.RandomState(zlib.crc32(b"cameras/unproject")).uniform(size=(100, 2)) * 3.6 - 1.8
         rays = EQUIDISTANT.to_rays(directions)
         np.testing.assert_allclose(rays, golden["fisheye62_unproject"], rtol=0, atol=1e-12)
     eye = golden[f"{name}_world_to_eye"]
@@ -154,9 +148,7 @@ def test_torch_equals_numpy_and_gradients_are_right(camera: Camera) -> None:
     assert torch.autograd.gradcheck(lambda x: camera.project(x)[0], tensor)
     assert torch.autograd.gradcheck(lambda x: camera.unproject(x)[0], pixel_tensor, eps=1e-4)
     jacobian = torch.autograd.functional.jacobian(lambda x: camera.project(x)[0].sum(0), tensor)
-    np.testing.assert_allclose(
-        camera.jacobian(points), jacobian.permute(1, 0, 2).numpy(), rtol=1e-9, atol=1e-8
-    )
+    np.testing.assert_allclose(camera.jacobian(points), jacobian.permute(1, 0, 2).numpy(), rtol=1e-9, atol=1e-8)
 
 
 @every_camera
@@ -184,9 +176,7 @@ def test_invalid_entries_are_nan_and_leave_the_gradient_alone(camera: Camera) ->
 @every_camera
 @pytest.mark.parametrize("kind", ["numpy", "torch"])
 def test_single_precision_stays_single(camera: Camera, kind: str) -> None:
-    points = (
-        np.random.default_rng(3).uniform([-0.2, -0.2, 0.9], [0.2, 0.2, 1.5], (3, 5, 3)).astype(np.float32)
-    )
+    points = np.random.default_rng(3).uniform([-0.2, -0.2, 0.9], [0.2, 0.2, 1.5], (3, 5, 3)).astype(np.float32)
     expected = camera.project(points.astype(np.float64))[0]
     given = points if kind == "numpy" else torch.tensor(points)
     pixels, valid = camera.project(given)
@@ -211,9 +201,9 @@ def test_field_of_view() -> None:
     assert Pinhole.from_fov(640, 480, 90.0).fx == pytest.approx(320)
     assert Pinhole.from_fov(641, 480, 73.5).horizontal_fov_deg == pytest.approx(73.5)
     # An equidistant fisheye of 1 pixel per 0.01 rad sees 400 pixels in 4 rad.
-    assert KannalaBrandt(
-        400, 400, 100.0, 100.0, 199.5, 199.5, (0.0,) * 4
-    ).horizontal_fov_deg == pytest.approx(np.degrees(4))
+    assert KannalaBrandt(400, 400, 100.0, 100.0, 199.5, 199.5, (0.0,) * 4).horizontal_fov_deg == pytest.approx(
+        np.degrees(4)
+    )
     np.testing.assert_array_equal(CAMERAS["pinhole"].matrix, [[510, 0, 322], [0, 505, 236], [0, 0, 1]])
 
 

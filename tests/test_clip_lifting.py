@@ -6,7 +6,6 @@ import pytest
 from handloom.estimators.lifting import (
     ADULT_BONES_M,
     LiveLift,
-    bone_lengths,
     lift_clip,
     lift_flat,
     skeletons_up_to_scale,
@@ -14,6 +13,7 @@ from handloom.estimators.lifting import (
 from handloom.estimators.record import track_from_detections
 from handloom.geometry import BrownConrady, KannalaBrandt, Pinhole
 from handloom.hands import CameraSource, ScaleSource
+from handloom.skeleton import bone_lengths
 from made_up_hands import detect, moving_hand, open_hand
 
 PINHOLE = Pinhole(1280, 720, 900.0, 905.0, 640.0, 355.0)
@@ -90,7 +90,7 @@ def test_flat_lifting_puts_a_parallel_hand_where_it_is():
     """A hand parallel to the image is flat indeed; its depth is then right to the precision of the proportions."""
     flat = open_hand() * [1, 1, 0]
     flat = flat * (ADULT_BONES_M / bone_lengths(flat)).min()
-    pixels, _ = PINHOLE.project(flat + [0.03, 0.01, 0.6])
+    pixels, _ = PINHOLE.project(flat + np.array([0.03, 0.01, 0.6]))
     lifted_flat = lift_flat(PINHOLE, pixels)
     assert lifted_flat[0, 2] == pytest.approx(0.6, rel=0.1)
     np.testing.assert_allclose(PINHOLE.project(lifted_flat)[0], pixels, atol=1e-6)
@@ -119,9 +119,7 @@ def test_the_record_of_a_clip():
     assert track.present[:, 1].sum() == 29
     assert not track.present[7, 1]
     assert track.scale_source is ScaleSource.TRACKER
-    np.testing.assert_allclose(
-        track.joints_m[track.valid], joints[track.present[:, 1]].reshape(-1, 3), atol=1e-5
-    )
+    np.testing.assert_allclose(track.joints_m[track.valid], joints[track.present[:, 1]].reshape(-1, 3), atol=1e-5)
 
 
 def test_joints_beyond_the_border_have_no_confidence():

@@ -92,9 +92,7 @@ def test_the_map_resamples_an_image() -> None:
     np.testing.assert_allclose(sample, pixels[1, ..., 0], atol=0.05)  # remap rounds to 1/32 pixel
     image = torch.tensor(np.stack([x, y]))[None]
     grid = (2 * pixels[1] + 1) / [FISHEYE.width, FISHEYE.height] - 1
-    sampled = torch.nn.functional.grid_sample(
-        image, torch.tensor(grid, dtype=torch.float32)[None], align_corners=False
-    )
+    sampled = torch.nn.functional.grid_sample(image, torch.tensor(grid, dtype=torch.float32)[None], align_corners=False)
     np.testing.assert_allclose(sampled[0].permute(1, 2, 0), pixels[1], atol=1e-2)
     corner, _ = crops.to_source(np.tile([[0.0, 0.0], [63.0, 0.0]], (4, 1, 1)))
     np.testing.assert_allclose(pixels[:, 0, [0, -1]], corner)  # rows are y, columns x

@@ -159,9 +159,7 @@ def test_opencv_refusals(tmp_path, changes, message):
 
 
 def test_opencv_without_distortion_or_with_half_a_size(tmp_path):
-    assert "no distortion coefficients (looked for distortion_" in refusal(
-        stored(tmp_path, json.dumps({"K": K}))
-    )
+    assert "no distortion coefficients (looked for distortion_" in refusal(stored(tmp_path, json.dumps({"K": K})))
     half = stored(tmp_path, json.dumps({"K": K, "D": FIVE, "image_width": 720}))
     assert "image_width stands without the other side" in refusal(half)
 
@@ -183,9 +181,7 @@ def test_dat(tmp_path):
     assert read_camera(path, (720, 540)) == CAMERAS[1]
     assert "holds no image size" in refusal(path)
     short = stored(tmp_path, DAT.format(ROWS.rsplit("\n", 1)[0]), "c0.dat")
-    assert '"intrinsic:" must be followed by 3 rows of 3 numbers, found 3 + 3 numbers' in refusal(
-        short, (720, 540)
-    )
+    assert '"intrinsic:" must be followed by 3 rows of 3 numbers, found 3 + 3 numbers' in refusal(short, (720, 540))
     text = stored(tmp_path, DAT.format(ROWS.replace("356", "3S6")), "c0.dat")
     assert "line 2: '3S6.0891925607645' is not a number" in refusal(text, (720, 540))
     bare = stored(tmp_path, f"intrinsic:\n{ROWS}", "c0.dat")
@@ -310,7 +306,5 @@ def test_calibration_for_another_image_size(tmp_path):
 def test_write_refusals(tmp_path):
     with pytest.raises(OutputError, match=r"a camera file ends in \.json, \.yaml or \.yml"):
         write_camera(tmp_path / "cam.txt", CAMERAS[0])
-    with pytest.raises(
-        OutputError, match=r"cannot write .*cam\.json: No such file or directory; make its folder"
-    ):
+    with pytest.raises(OutputError, match=r"cannot write .*cam\.json: No such file or directory; make its folder"):
         write_camera(tmp_path / "nowhere" / "cam.json", CAMERAS[0])

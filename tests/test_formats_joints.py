@@ -29,8 +29,7 @@ def hand(side: str, joints: np.ndarray, **fields) -> dict:
 
 def document(joints: np.ndarray, **header) -> dict:
     frames = [
-        {"frame": 2 * row, "hands": [hand("right", pair[1]), hand("left", pair[0])]}
-        for row, pair in enumerate(joints)
+        {"frame": 2 * row, "hands": [hand("right", pair[1]), hand("left", pair[0])]} for row, pair in enumerate(joints)
     ]
     return HEADER | header | {"frames": frames}
 
@@ -95,8 +94,7 @@ def test_the_three_layouts_say_the_same(tmp_path):
         for side, name in enumerate(("left", "right")):
             if not np.isnan(joints[row, side]).all():
                 place = [
-                    [None if np.isnan(value) else value for value in joint]
-                    for joint in joints[row, side].tolist()
+                    [None if np.isnan(value) else value for value in joint] for joint in joints[row, side].tolist()
                 ]
                 fields = {
                     "keypoints_px": pixels[row, side].tolist(),
@@ -110,9 +108,7 @@ def test_the_three_layouts_say_the_same(tmp_path):
     columns |= dict(zip("uv", pixels.reshape(-1, 2).T)) | {"confidence": confidence.ravel()}
     shuffled = np.random.default_rng(0).permutation(len(columns["frame"]))
     shuffled = shuffled[np.isfinite(columns["x"][shuffled])]  # a row that is not there is a missing joint
-    from_parquet = read_joints(
-        save_parquet(tmp_path, {name: np.array(c)[shuffled] for name, c in columns.items()})
-    )
+    from_parquet = read_joints(save_parquet(tmp_path, {name: np.array(c)[shuffled] for name, c in columns.items()}))
 
     expected = np.isfinite(joints).all(-1)
     np.testing.assert_array_equal(from_npz.valid, expected)
@@ -157,9 +153,7 @@ def test_times_come_from_frame_numbers_and_frame_rate(tmp_path):
     listed = read_joints(save_json(tmp_path, content))
     assert listed.frames is None
     np.testing.assert_array_equal(listed.times_s, times)
-    np.testing.assert_array_equal(
-        read_joints(save_npz(tmp_path, joints=coordinates(3), **HEADER)).frames, [0, 1, 2]
-    )
+    np.testing.assert_array_equal(read_joints(save_npz(tmp_path, joints=coordinates(3), **HEADER)).frames, [0, 1, 2])
 
 
 def test_keypoints_alone_need_neither_unit_nor_space(tmp_path):
@@ -168,9 +162,7 @@ def test_keypoints_alone_need_neither_unit_nor_space(tmp_path):
     valid = np.ones((2, 2, 21), bool)
     valid[0, 0, :5] = False
     stored = read_joints(
-        save_npz(
-            tmp_path, keypoints_px=pixels, valid=valid, order="openpose", confidence=np.full((2, 2), 0.5)
-        )
+        save_npz(tmp_path, keypoints_px=pixels, valid=valid, order="openpose", confidence=np.full((2, 2), 0.5))
     )
     assert stored.joints_m is None
     assert stored.space is None
@@ -214,9 +206,7 @@ def test_named_joints_in_any_row_order(tmp_path):
 def test_our_own_hands_parquet(tmp_path):
     joints, valid = coordinates(3), np.ones((3, 2, 21), bool)
     valid[1, 0] = False
-    track = HandTrack(
-        np.array([0, 0.1, 0.4]), joints, valid, valid * 0.5, joints[..., :2] * 100, frame="world"
-    )
+    track = HandTrack(np.array([0, 0.1, 0.4]), joints, valid, valid * 0.5, joints[..., :2] * 100, frame="world")
     write_track(tmp_path / "hands.parquet", track)
     stored = read_joints(tmp_path / "hands.parquet")
     np.testing.assert_array_equal(stored.joints_m, track.joints_m)
@@ -445,9 +435,7 @@ def test_parquet_refusals(tmp_path):
     garbled = pa.array([b"\xfft"] * rows).view(pa.string())
     assert "is damaged or not a Parquet file" in refusal(save_parquet(tmp_path, columns | {"hand": garbled}))
     bare = save_parquet(tmp_path, columns, header=None)
-    assert (
-        read_joints(bare, order="mediapipe", unit="mm", space="camera").joints_m[0, 0, 0, 0] == 1 / 64 / 1000
-    )
+    assert read_joints(bare, order="mediapipe", unit="mm", space="camera").joints_m[0, 0, 0, 0] == 1 / 64 / 1000
 
 
 def test_files_that_are_not_there_or_of_another_kind(tmp_path):

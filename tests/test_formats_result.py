@@ -53,9 +53,7 @@ RECORDS = {
     "no frames of a world": make_record(0, world_from_camera=np.zeros((0, 4, 4))),
     "no hands": make_record(5, valid=np.zeros((5, 2, 21), bool)),
     "one frame, pinhole": make_record(1, camera=Pinhole(4, 3, 1.0, 1.0, 0.0, 0.0)),
-    "world": make_record(
-        frame="world", camera=None, world_from_camera=turns(50), camera_source=CameraSource.UNKNOWN
-    ),
+    "world": make_record(frame="world", camera=None, world_from_camera=turns(50), camera_source=CameraSource.UNKNOWN),
     "objects and actions": make_record(
         object_names=("cup", "spray büchse"),
         object_probabilities=PROBABILITIES,
@@ -86,9 +84,7 @@ def test_records_round_trip_exactly(tmp_path, name):
 
 
 def test_the_documented_columns(tmp_path):
-    record = make_record(
-        world_from_camera=turns(50), object_names=("a", "b"), object_probabilities=PROBABILITIES
-    )
+    record = make_record(world_from_camera=turns(50), object_names=("a", "b"), object_probabilities=PROBABILITIES)
     write_track(tmp_path / "hands.parquet", record)
     table = pq.read_table(tmp_path / "hands.parquet")
     expected = {"frame": pa.int64(), "time_s": pa.float64()}
@@ -125,9 +121,7 @@ def test_the_documented_way_to_read_without_handloom(tmp_path, monkeypatch):
 
 
 def test_metadata(tmp_path):
-    write_track(
-        tmp_path / "hands.parquet", RECORDS["gaps"], extra={"partial": np.bool_(True), "lost": float("nan")}
-    )
+    write_track(tmp_path / "hands.parquet", RECORDS["gaps"], extra={"partial": np.bool_(True), "lost": float("nan")})
     found = read_metadata(tmp_path)
     assert found["format_version"] == 1
     assert found["camera"]["model"] == "brown_conrady"
@@ -214,15 +208,11 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, there, little_space)
     paths = [tmp_path / "hands.parquet", tmp_path / "run.json"]
     for path in paths if there else []:
         path.write_text("before")
-    with pytest.raises(
-        OutputError, match=r"cannot write .*hands\.parquet: File too large; nothing was changed"
-    ):
+    with pytest.raises(OutputError, match=r"cannot write .*hands\.parquet: File too large; nothing was changed"):
         write_track(paths[0], RECORDS["gaps"])
     with pytest.raises(OutputError, match=r"cannot write .*run\.json: File too large"):
         write_json(paths[1], {"long": "x" * 9000})
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        p.name: "before" for p in paths if there
-    }
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {p.name: "before" for p in paths if there}
 
 
 def test_a_full_disk_is_named(tmp_path, monkeypatch):
@@ -230,9 +220,7 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pq, "write_table", full)
-    with pytest.raises(
-        OutputError, match=r"hands\.parquet: No space left on device; free space or choose another"
-    ):
+    with pytest.raises(OutputError, match=r"hands\.parquet: No space left on device; free space or choose another"):
         write_track(tmp_path / "hands.parquet", RECORDS["gaps"])
     assert not list(tmp_path.iterdir())
 

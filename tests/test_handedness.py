@@ -29,10 +29,7 @@ def labels(frames):
     dropped = assign_hands(linker.tracklets)
     table = detection_table(linker.tracklets, len(frames))
     centre = SHAPE[:, 0].mean()
-    xs = [
-        [None if d is None else round(float(d.keypoints_px[:, 0].mean() - centre)) for d in row]
-        for row in table
-    ]
+    xs = [[None if d is None else round(float(d.keypoints_px[:, 0].mean() - centre)) for d in row] for row in table]
     return xs, dropped, linker
 
 
@@ -59,9 +56,7 @@ def test_order_of_detections_does_not_matter():
 
 
 def test_missing_stays_missing():
-    frames = (
-        [[detection(200, 0.1)] for _ in range(10)] + [[]] * 20 + [[detection(500, 0.9)] for _ in range(10)]
-    )
+    frames = [[detection(200, 0.1)] for _ in range(10)] + [[]] * 20 + [[detection(500, 0.9)] for _ in range(10)]
     xs, _, _ = labels(frames)
     assert xs[LEFT] == [200] * 10 + [None] * 30
     assert xs[RIGHT] == [None] * 30 + [500] * 10
@@ -69,9 +64,7 @@ def test_missing_stays_missing():
 
 def test_a_short_gap_is_bridged_by_position():
     """The hand comes back with a wrong label within the gap that a tracklet survives."""
-    frames = (
-        [[detection(200, 0.02)] for _ in range(10)] + [[]] * 3 + [[detection(205, 0.9)] for _ in range(2)]
-    )
+    frames = [[detection(200, 0.02)] for _ in range(10)] + [[]] * 3 + [[detection(205, 0.9)] for _ in range(2)]
     xs, _, linker = labels(frames)
     assert len(linker.tracklets) == 1
     assert xs[LEFT][-1] == 205

@@ -57,9 +57,7 @@ def test_rays_of_any_length_and_normalised_coordinates_give_the_same() -> None:
     weights = np.random.default_rng(2).uniform(0.1, 1, joints.shape[:-1])
     expected = lift(joints, relative, weights)
     for rays in (3 * joints, joints[..., :2] / joints[..., 2:]):
-        np.testing.assert_allclose(
-            lift(rays, relative, weights).translation, expected.translation, atol=1e-13
-        )
+        np.testing.assert_allclose(lift(rays, relative, weights).translation, expected.translation, atol=1e-13)
     assert 1e-4 < np.median(expected.residual_rad) < 1e-2
 
 

@@ -77,9 +77,7 @@ def test_missing_joints_and_hands_are_not_drawn():
     valid = only(0)
     valid[0, list(FINGERTIPS)] = False
     tip = np.rint(keypoints[0, 8]).astype(int)
-    assert has_colour(
-        drawn(keypoints, only(0))[tip[1] - 1 : tip[1] + 2, tip[0] - 1 : tip[0] + 2], FINGER_RGB[1]
-    )
+    assert has_colour(drawn(keypoints, only(0))[tip[1] - 1 : tip[1] + 2, tip[0] - 1 : tip[0] + 2], FINGER_RGB[1])
     assert (drawn(keypoints, valid)[tip[1], tip[0]] == GREY).all()
 
 

@@ -45,9 +45,7 @@ def page(tmp_path, track, run=RUN, samples=()):
 
 
 def data(text):
-    return json.loads(
-        re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S).group(1)
-    )
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S).group(1))
 
 
 def warnings(text):
@@ -154,9 +152,7 @@ def test_an_hour_of_video_stays_small_and_says_what_was_thinned(tmp_path):
     assert f"{MAX_POINTS:,} points" in text
     found = data(text)
     assert len(unpack(found["poses"]["t"], "<f4")) <= MAX_POSES
-    assert all(
-        len(unpack(series["v"], "<f4")) <= MAX_POINTS for plot in found["plots"] for series in plot["series"]
-    )
+    assert all(len(unpack(series["v"], "<f4")) <= MAX_POINTS for plot in found["plots"] for series in plot["series"])
 
 
 def test_thinning_keeps_every_peak_and_valley():
@@ -198,17 +194,13 @@ def test_the_page_is_quick_and_light(tmp_path):
         write_report(tmp_path / "r.html", track, RUN, [(i, image) for i in range(0, 400, 50)])
         best = min(best, time.perf_counter() - start)
     assert best < 0.3
-    code = (
-        "import sys, handloom.view.report; print({'plotly', 'matplotlib', 'viser', 'torch'} & {*sys.modules})"
-    )
+    code = "import sys, handloom.view.report; print({'plotly', 'matplotlib', 'viser', 'torch'} & {*sys.modules})"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "set()\n"
 
 
 def test_a_page_that_cannot_be_written_says_so(tmp_path):
-    with pytest.raises(
-        OutputError, match=r"cannot write the report .*missing.report\.html: No such file or directory"
-    ):
+    with pytest.raises(OutputError, match=r"cannot write the report .*missing.report\.html: No such file or directory"):
         write_report(tmp_path / "missing" / "report.html", make_track(10), RUN)
     assert list(tmp_path.iterdir()) == []
 
@@ -229,15 +221,11 @@ def test_in_a_browser_everything_moves_and_nothing_is_loaded(tmp_path, browser):
     path = tmp_path / "report.html"
     write_report(path, make_track(), RUN, [(90, np.full((64, 64, 3), 200, np.uint8))])
     browser.open(path.as_uri())
-    box = browser.js(
-        "((r) => [r.x, r.y, r.width, r.height])(document.getElementById('scene').getBoundingClientRect())"
-    )
+    box = browser.js("((r) => [r.x, r.y, r.width, r.height])(document.getElementById('scene').getBoundingClientRect())")
     x, y = box[0] + box[2] / 2, box[1] + box[3] / 2
     before = browser.js(PIXELS)
 
-    browser.js(
-        "(s => { s.value = 2; s.dispatchEvent(new Event('input')); })(document.getElementById('scrub'))"
-    )
+    browser.js("(s => { s.value = 2; s.dispatchEvent(new Event('input')); })(document.getElementById('scrub'))")
     scrubbed = browser.js(PIXELS)
     assert scrubbed != before
     assert browser.js(FRAME) == 60

@@ -113,9 +113,7 @@ def test_four_outputs_and_the_right_hands(knowing, video, calibration, tmp_path)
 
 
 def test_the_overlay_keeps_times_and_size_and_shows_the_hands(knowing, tmp_path, calibration):
-    odd = clip(
-        tmp_path / "vfr.mkv", 12, pts=[0, 1, 2, 5, 6, 7, 11, 12, 13, 17, 18, 20], time_base=Fraction(1, 30)
-    )
+    odd = clip(tmp_path / "vfr.mkv", 12, pts=[0, 1, 2, 5, 6, 7, 11, 12, 13, 17, 18, 20], time_base=Fraction(1, 30))
     handloom.track(odd, tmp_path / "out", camera=calibration)
     with open_source(odd) as before, open_source(tmp_path / "out/overlay.mp4") as after:
         np.testing.assert_allclose(after.info.times_s, before.info.times_s, atol=1e-9)
@@ -143,9 +141,7 @@ def test_field_of_view_and_hand_size(knowing, video):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_the_result_does_not_depend_on_the_number_of_workers(
-    knowing, monkeypatch, video, calibration, workers
-):
+def test_the_result_does_not_depend_on_the_number_of_workers(knowing, monkeypatch, video, calibration, workers):
     """Short chunks, so that a small clip has many; a detector whose answer depends on what it saw before."""
     monkeypatch.setattr(chunks, "CHUNK_FRAMES", 7)
     monkeypatch.setattr(chunks, "WARM_UP_FRAMES", 2)
@@ -171,9 +167,7 @@ def test_the_result_does_not_depend_on_the_number_of_workers(
 
     monkeypatch.setattr(recording, "MediaPipeDetector", Remembering)
     track = handloom.track(video, camera=calibration, workers=workers)
-    shift = track.keypoints_px[:, 1, 0, 0] - [
-        CAMERA.project(joints[0])[0][0] for joints in RIGHT_HAND[:FRAMES]
-    ]
+    shift = track.keypoints_px[:, 1, 0, 0] - [CAMERA.project(joints[0])[0][0] for joints in RIGHT_HAND[:FRAMES]]
     expected = 0.1 * (np.arange(FRAMES) % 7 + np.where(np.arange(FRAMES) < 7, 1, 3))
     seen = track.present[:, 1]
     np.testing.assert_allclose(shift[seen], expected[seen], atol=1e-3)
@@ -232,7 +226,7 @@ def test_an_existing_result_is_not_overwritten(knowing, video, tmp_path, capsys)
     out = tmp_path / "out"
     handloom.track(video, out)
     before = (out / "hands.parquet").read_bytes()
-    with pytest.raises(OutputError, match="already holds a result .*add --overwrite"):
+    with pytest.raises(OutputError, match=r"already holds a result .*add --overwrite"):
         handloom.track(video, out)
     assert (out / "hands.parquet").read_bytes() == before
     handloom.track(video, out, overwrite=True, overlay=False)
@@ -294,9 +288,7 @@ def test_stored_joints_go_the_same_way(video, tmp_path, calibration):
     joints = np.stack([LEFT_HAND[:FRAMES], RIGHT_HAND[:FRAMES]], 1)
     joints[20:25] = np.nan
     stored = tmp_path / "joints.npz"
-    np.savez(
-        stored, joints=joints * 1000, order="mediapipe", unit="mm", space="camera", frame=np.arange(FRAMES)
-    )
+    np.savez(stored, joints=joints * 1000, order="mediapipe", unit="mm", space="camera", frame=np.arange(FRAMES))
     out = tmp_path / "out"
     track = handloom.track(video, out, estimator="joints", joints=stored, camera=calibration)
     np.testing.assert_allclose(track.joints_m, joints, atol=1e-6)
@@ -371,7 +363,7 @@ def test_impossible_options(options, message):
 
 def test_mediapipe_missing_is_said_plainly(monkeypatch, video):
     monkeypatch.setitem(sys.modules, "mediapipe", None)
-    with pytest.raises(MissingDependencyError, match="wheels for Python 3.11 and 3.12.*--estimator joints"):
+    with pytest.raises(MissingDependencyError, match=r"wheels for Python 3.11 and 3.12.*--estimator joints"):
         handloom.track(video)
 
 

@@ -29,18 +29,14 @@ from handloom.geometry import (
 )
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden" / "triangulation.npz"
-needs_golden = pytest.mark.skipif(
-    not GOLDEN.exists(), reason=f"the reference numbers {GOLDEN} are not on this machine"
-)
+needs_golden = pytest.mark.skipif(not GOLDEN.exists(), reason=f"the reference numbers {GOLDEN} are not on this machine")
 
 PINHOLE = Pinhole(640, 480, 510.0, 505.0, 322.0, 236.0)
 MODELS: tuple[Camera, ...] = (
     PINHOLE,
     BrownConrady(1920, 1080, 1190.0, 1238.0, 960.3, 536.1, (-0.107, 0.119, -3.6e-4, 1.8e-3, 0.002)),
     KannalaBrandt(1280, 1024, 360.0, 361.0, 641.0, 509.0, (-0.018, 0.011, -0.0052, 0.0011)),
-    OVFishEye62(
-        636, 480, 192.4, 190.6, 316.1, 237.3, (0.279, 0.168, -0.438, 0.3557, -1.7e-3, -6e-4, -0.1432, 0.02353)
-    ),
+    OVFishEye62(636, 480, 192.4, 190.6, 316.1, 237.3, (0.279, 0.168, -0.438, 0.3557, -1.7e-3, -6e-4, -0.1432, 0.02353)),
     DoubleSphere(512, 512, 230.0, 231.0, 255.0, 256.0, -0.27, 0.57),
 )
 
@@ -349,9 +345,7 @@ def test_rotation_vectors() -> None:
     vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
     vectors *= np.concatenate([[0, 1e-12, 1e-4, 3e-3, np.pi - 1e-7], random.uniform(0, np.pi, 195)])[:, None]
     rotations = rotation_from_vector(vectors)
-    np.testing.assert_allclose(
-        rotations @ np.swapaxes(rotations, 1, 2), np.eye(3)[None].repeat(200, 0), atol=1e-14
-    )
+    np.testing.assert_allclose(rotations @ np.swapaxes(rotations, 1, 2), np.eye(3)[None].repeat(200, 0), atol=1e-14)
     np.testing.assert_allclose(vector_from_rotation(rotations), vectors, atol=1e-8)
     tensor = torch.tensor(vectors[[0, 2, 9]], requires_grad=True)
     assert torch.autograd.gradcheck(rotation_from_vector, tensor)

@@ -84,9 +84,7 @@ def test_variable_frame_rate_keeps_every_time(tmp_path):
 )
 def test_containers_and_pixel_formats(tmp_path, name, codec, pixel_format):
     time_base = Fraction(1, 25)
-    source = open_source(
-        make.clip(tmp_path / name, 15, codec=codec, pixel_format=pixel_format, time_base=time_base)
-    )
+    source = open_source(make.clip(tmp_path / name, 15, codec=codec, pixel_format=pixel_format, time_base=time_base))
     frames = list(source)
     assert [(f.index, make.number_of(f.image)) for f in frames] == whole(15)
     np.testing.assert_allclose(np.diff([f.time_s for f in frames]), 0.04, atol=1e-9)
@@ -129,9 +127,7 @@ def test_rotation_agrees_with_opencv(tmp_path):
     cv2 = pytest.importorskip("cv2")
     path = make.rotate(make.clip(tmp_path / "a.mp4", 2), 90)
     theirs = cv2.VideoCapture(str(path)).read()[1][:, :, ::-1]
-    np.testing.assert_allclose(
-        make.quadrants(next(iter(open_source(path))).image), make.quadrants(theirs), atol=4
-    )
+    np.testing.assert_allclose(make.quadrants(next(iter(open_source(path))).image), make.quadrants(theirs), atol=4)
 
 
 def test_mirrored_flips_the_upright_picture(tmp_path):
@@ -336,7 +332,7 @@ def test_threads_may_read_one_file_side_by_side(tmp_path):
     with open_source(path) as source, ThreadPoolExecutor(3) as pool:
         parts = list(pool.map(lambda k: [f.index for f in source.select(lambda i: i % 3 == k)], range(3)))
         lost = {problem.index for problem in source.problems}
-    assert sorted(sum(parts, [])) == [index for index in range(40) if index not in lost]
+    assert sorted(index for part in parts for index in part) == [index for index in range(40) if index not in lost]
     assert 15 in lost
 
 

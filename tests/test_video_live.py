@@ -120,9 +120,7 @@ def test_closing_ends_the_thread_while_the_stream_goes_on(serve):
 
 
 def test_what_is_no_stream(serve):
-    with pytest.raises(
-        InputError, match=r"http://127\.0\.0\.1:9/x: the stream cannot be opened \(Connection refused"
-    ):
+    with pytest.raises(InputError, match=r"http://127\.0\.0\.1:9/x: the stream cannot be opened \(Connection refused"):
         open_source("http://127.0.0.1:9/x", live=True)
     with pytest.raises(InputError, match=r"the stream cannot be opened .*Invalid data"):
         open_source(serve(data=b"no video\n" * 400), live=True)

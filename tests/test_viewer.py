@@ -54,9 +54,7 @@ def test_bones_end_at_their_joints_and_missing_ones_vanish(viewer):
     server = viewer()  # opens at the first frame with a hand: only the left one is there
     joints, bones = node(server, "/left/joints"), node(server, "/left/bones")
     np.testing.assert_allclose(joints.batched_positions, TRACK.joints_m[0, 0])
-    tips = bones.batched_positions + bones.batched_scales[:, 2:] * turned(
-        bones.batched_wxyzs, np.array([0.0, 0, 1])
-    )
+    tips = bones.batched_positions + bones.batched_scales[:, 2:] * turned(bones.batched_wxyzs, np.array([0.0, 0, 1]))
     np.testing.assert_allclose(tips, TRACK.joints_m[0, 0][[child for _, child in BONES]], atol=1e-6)
     assert (node(server, "/right/joints").batched_scales == 0).all()
     assert (node(server, "/right/bones").batched_scales == 0).all()
@@ -65,9 +63,7 @@ def test_bones_end_at_their_joints_and_missing_ones_vanish(viewer):
 
 def test_the_camera_has_its_true_field_of_view_and_the_image_stands_where_it_says(viewer):
     camera = replace(CAMERA, width=1280, height=720, fx=700.0, fy=600.0)
-    frustum = node(
-        viewer(replace(TRACK, camera=camera), lambda i: np.zeros((72, 128, 3), np.uint8)), "/camera"
-    )
+    frustum = node(viewer(replace(TRACK, camera=camera), lambda i: np.zeros((72, 128, 3), np.uint8)), "/camera")
     assert np.tan(frustum.fov / 2) == pytest.approx(360 / 600)
     assert np.tan(frustum.fov / 2) * frustum.aspect == pytest.approx(640 / 700)
     x, y = 640 / 700, 360 / 600
@@ -95,9 +91,7 @@ def test_a_moving_camera_is_placed_in_the_world(viewer):
     poses[:, :3, 3] = [1, 2, 3]
     frustum = node(viewer(replace(TRACK, frame="world", world_from_camera=poses)), "/camera")
     np.testing.assert_allclose(frustum.position, [1, 2, 3])
-    np.testing.assert_allclose(
-        turned(np.array([frustum.wxyz]), np.array([0.0, 0, 1])), [[1, 0, 0]], atol=1e-9
-    )
+    np.testing.assert_allclose(turned(np.array([frustum.wxyz]), np.array([0.0, 0, 1])), [[1, 0, 0]], atol=1e-9)
     unknown = node(viewer(replace(TRACK, frame="world", world_from_camera=poses * np.nan)), "/camera")
     assert not unknown.visible
 

@@ -16,7 +16,7 @@ bench = tyro.extras.SubcommandApp()
 def track(
     source: tyro.conf.Positional[str],
     out: Path,
-    options: tyro.conf.OmitArgPrefixes[TrackOptions] = TrackOptions(),  # noqa: B008 - frozen
+    tracking: tyro.conf.OmitArgPrefixes[TrackOptions] = TrackOptions(),  # noqa: B008 - frozen
     overwrite: bool = False,
     overlay: bool = True,
     report: bool = True,
@@ -26,7 +26,7 @@ def track(
     Args:
         source: Video file, image folder, glob, one image, webcam index, or stream URL.
         out: Folder for hands.parquet, overlay.mp4, report.html and run.json.
-        options: How to track.
+        tracking: How to track.
         overwrite: Replace a result that is already there.
         overlay: Write overlay.mp4.
         report: Write report.html.
@@ -37,7 +37,7 @@ def track(
     from handloom.tracking.pipeline import run
 
     with ProgressBar() as progress:
-        result = run(Job(source, options, progress), Outputs(out, overwrite, overlay, report))
+        result = run(Job(source, tracking, progress), Outputs(out, overwrite, overlay, report))
     print_result(result.summary(), out)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from handloom.errors import InputError
 from handloom.formats.cameras import read_camera, read_cameras
-from handloom.formats.result import HANDS_FILE, read_run, read_track
+from handloom.formats.result import HANDS_FILE, RUN_FILE, read_run, read_track
 from handloom.geometry import Camera
 from handloom.hands import HandTrack
 from handloom.metrics.track import summarise
@@ -35,7 +35,7 @@ def describe(path: Path) -> tuple[str, Rows]:
 def _result(path: Path) -> tuple[str, Rows]:
     track = read_track(path)
     rows = track_rows(track)
-    if path.is_dir():
+    if (path / RUN_FILE).is_file():
         run = read_run(path)
         rows += [
             ("input", f"{run['input']['path']}"),

@@ -107,17 +107,13 @@ class HandTrack:
         if self.world_from_camera is not None:
             _set(
                 self,
-                world_from_camera=_rigid(
-                    _array("world_from_camera", self.world_from_camera, (T, 4, 4), np.float64)
-                ),
+                world_from_camera=_rigid(_array("world_from_camera", self.world_from_camera, (T, 4, 4), np.float64)),
             )
         if self.object_probabilities is not None:
             shape = (T, len(self.object_names))
             _set(
                 self,
-                object_probabilities=_array(
-                    "object_probabilities", self.object_probabilities, shape, np.float32
-                ),
+                object_probabilities=_array("object_probabilities", self.object_probabilities, shape, np.float32),
             )
         for name in _ARRAYS:
             array = getattr(self, name)

@@ -5,7 +5,7 @@ Hands: axis index 0 is the left hand, 1 the right hand.
 """
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 
 from handloom.errors import InputError
 
@@ -54,9 +54,13 @@ JOINT_ORDERS: dict[str, tuple[int, ...]] = {
 SOURCE_JOINT_COUNTS = {name: 26 if name == "openxr" else JOINT_COUNT for name in JOINT_ORDERS}
 
 
-def reorder(
-    joints: Shaped[np.ndarray, "*batch source_joints dim"], order: str
-) -> Shaped[np.ndarray, "*batch 21 dim"]:
+def bone_lengths(joints: Float[np.ndarray, "*batch 21 3"]) -> Float[np.ndarray, "*batch 20"]:
+    """Lengths of `BONES` in the unit of the joints; NaN where an end is missing."""
+    parents, children = np.array(BONES).T
+    return np.asarray(np.linalg.norm(joints[..., children, :] - joints[..., parents, :], axis=-1))
+
+
+def reorder(joints: Shaped[np.ndarray, "*batch source_joints dim"], order: str) -> Shaped[np.ndarray, "*batch 21 dim"]:
     """Bring joints of a named order into ours.
 
     Args:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 STAGES = {"track": "tracking", "overlay": "drawing overlay"}
 
@@ -66,23 +67,21 @@ def print_result(summary: Mapping[str, Any], out: Path) -> None:
     if len(summary["problems"]) > 5:
         rows.append(("problems", f"{len(summary['problems'])} in all, listed in run.json"))
     rows += [("note", note) for note in summary["notes"]]
-    rows.append(
-        ("results", ", ".join(str(path) for path in sorted(out.iterdir()) if not path.name.startswith(".")))
-    )
+    rows.append(("results", ", ".join(str(path) for path in sorted(out.iterdir()) if not path.name.startswith("."))))
     print_rows("Hands tracked" if counts["frames_with_hand"] else "No hand was found", rows)
 
 
 def print_rows(title: str, rows: Sequence[tuple[str, str]]) -> None:
     """A titled two-column table on stdout."""
-    table = Table(
-        title=title, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False
-    )
+    table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        # Plain text: file names may contain what rich takes for markup.
-        table.add_row(name, value.replace("[", r"\["))
-    Console().print(table)
+        # As text objects: file names may contain what rich takes for markup.
+        table.add_row(Text(name), Text(value))
+    console = Console(highlight=False)
+    console.print(Text(title, style="bold"), soft_wrap=True)
+    console.print(table)
 
 
 def _share(part: int, whole: int) -> str:

@@ -20,9 +20,7 @@ from handloom.video import open_source, prefetch
 Rows = list[tuple[str, str]]
 
 
-def measure_depth(
-    videos: tuple[Path, Path], cameras: tuple[Path, Path], poses: tuple[Path, Path]
-) -> tuple[str, Rows]:
+def measure_depth(videos: tuple[Path, Path], cameras: tuple[Path, Path], poses: tuple[Path, Path]) -> tuple[str, Rows]:
     """Track each view alone, triangulate both, compare the wrist's depth after one global scale per method.
 
     The scale is the median ratio of true to estimated depth: calibrations in other units and the unknown hand size
@@ -46,9 +44,7 @@ def measure_depth(
             "no joint could be triangulated: are the videos synchronised, and do the poses belong to them?"
         )
 
-    rows = [
-        ("triangulation, median reprojection error", f"{np.nanmedian(points.reprojection_error_px):.2f} px")
-    ]
+    rows = [("triangulation, median reprojection error", f"{np.nanmedian(points.reprojection_error_px):.2f} px")]
     for name, view, pose in zip(("view 0", "view 1"), views, camera_from_world):
         true_depth = (world[:, WRIST] @ pose[:3, :3].T + pose[:3, 3])[:, 2]
         track = view.track
@@ -61,7 +57,7 @@ def measure_depth(
             rows.append(
                 (
                     f"{name}: depth error, {method}",
-                    f"{100 * np.median(error):5.1f} % median, {100 * np.percentile(error, 90):5.1f} % at the 90th percentile",
+                    f"{100 * np.median(error):5.1f} % median  {100 * np.percentile(error, 90):5.1f} % 90th pct",
                 )
             )
     return "Wrist depth from one view against two", rows
@@ -81,9 +77,7 @@ class _View:
         assign_hands(linker.tracklets)
         self.camera: Camera = read_camera(calibration, (info.width, info.height))
         self.table: list[list[Detection | None]] = detection_table(linker.tracklets, len(info.times_s))
-        self.track: HandTrack = track_from_detections(
-            self.table, info.times_s, self.camera, CameraSource.CALIBRATED
-        )
+        self.track: HandTrack = track_from_detections(self.table, info.times_s, self.camera, CameraSource.CALIBRATED)
 
     def depths(self, hand: int) -> dict[str, np.ndarray]:
         """Wrist depth by Handloom's lifting and by what it replaces."""
@@ -97,9 +91,9 @@ class _View:
         constant_palm = relative * (np.nanmedian(palm) / palm)[:, None, None]
         return {
             "Handloom": self.track.joints_m[:, hand, WRIST, 2].astype(np.float64),
-            "tracker's metric joints, frame by frame": self._placed(hand, relative),
-            "the same with a constant palm": self._placed(hand, constant_palm),
-            "one constant depth for all frames": np.where(present, 1.0, np.nan),
+            "tracker's metric joints": self._placed(hand, relative),
+            "the same, constant palm": self._placed(hand, constant_palm),
+            "one constant depth": np.where(present, 1.0, np.nan),
         }
 
     def _placed(self, hand: int, relative: np.ndarray) -> np.ndarray:

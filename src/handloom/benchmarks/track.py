@@ -50,8 +50,7 @@ def measure_track(video: Path, repetitions: int) -> tuple[str, Rows]:
         for name, times in seconds.items()
     ]
     rows += [
-        (f"  of which {stage}", f"{1000 * median(times) / frames:6.2f} ms/frame")
-        for stage, times in stages.items()
+        (f"  of which {stage}", f"{1000 * median(times) / frames:6.2f} ms/frame") for stage, times in stages.items()
     ]
     return f"{video.name}: {frames} frames, median of {repetitions}", rows
 

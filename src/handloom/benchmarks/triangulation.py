@@ -63,9 +63,7 @@ def _measure(n: int, views: int, seed: int) -> list[dict[str, float | str]]:
     cameras = [camera] * views
 
     def whole(positions: np.ndarray, robust: Robust, refine: bool) -> Callable[[], object]:
-        return lambda: triangulate(
-            cameras, cam_from_world, positions, confidence, robust=robust, refine=refine
-        )
+        return lambda: triangulate(cameras, cam_from_world, positions, confidence, robust=robust, refine=refine)
 
     methods: dict[str, tuple[int, Callable[[], object]]] = {
         "DLT": (n, lambda: triangulate_dlt(P, coordinates, confidence)),

@@ -36,6 +36,7 @@ class Tracklet:
     hand: int | None = None
 
     def append(self, frame: int, time_s: float, detection: Detection) -> None:
+        """Continue with the hand's next detection."""
         self.frames.append(frame)
         self.detections.append(detection)
         self.last_time_s = time_s
@@ -145,9 +146,7 @@ def _without_duplicates(detections: list[Detection]) -> list[Detection]:
     kept: list[Detection] = []
     for detection in sorted(detections, key=lambda d: -d.score):
         size = _centre_and_size(detection.keypoints_px)[1]
-        distances = [
-            np.linalg.norm(detection.keypoints_px - k.keypoints_px, axis=1).mean() / size for k in kept
-        ]
+        distances = [np.linalg.norm(detection.keypoints_px - k.keypoints_px, axis=1).mean() / size for k in kept]
         if all(distance >= DUPLICATE for distance in distances):
             kept.append(detection)
     return kept

@@ -10,9 +10,7 @@ from handloom.geometry import Camera, lift_keypoints
 from handloom.hands import CameraSource, HandTrack, ScaleSource
 from handloom.skeleton import JOINT_COUNT, MIDDLE_MCP, WRIST
 
-FLAT = (
-    "2D joints only: each hand is put flat at the depth that its size suggests; the shape in depth is unknown"
-)
+FLAT = "2D joints only: each hand is put flat at the depth that its size suggests; the shape in depth is unknown"
 
 
 def rows_in_video(stored: StoredJoints, times_s: Float[np.ndarray, "T"]) -> Int[np.ndarray, "rows"]:
@@ -24,9 +22,7 @@ def rows_in_video(stored: StoredJoints, times_s: Float[np.ndarray, "T"]) -> Int[
     if stored.frames is not None:
         frames = stored.frames
         if len(frames) and frames[-1] >= len(times_s):
-            raise InputError(
-                f"the joints go up to frame {frames[-1]}, but the video has {len(times_s)} frames"
-            )
+            raise InputError(f"the joints go up to frame {frames[-1]}, but the video has {len(times_s)} frames")
         return frames
     assert stored.times_s is not None
     after = np.clip(np.searchsorted(times_s, stored.times_s), 1, max(len(times_s) - 1, 1))
@@ -84,9 +80,7 @@ def track_from_joints(
     confidence = np.nan_to_num(scattered(stored.confidence))
     flat, relative = stored.joints_m is None, stored.space == "root_relative"
     if (flat or relative) and camera is None:
-        raise InputError(
-            "2D or wrist-relative joints need a camera: give the video they belong to, or --camera"
-        )
+        raise InputError("2D or wrist-relative joints need a camera: give the video they belong to, or --camera")
     if relative and stored.keypoints_px is None:
         raise InputError("wrist-relative joints need 2D keypoints beside them to be placed in camera space")
     if flat:

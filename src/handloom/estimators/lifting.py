@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from handloom.geometry import BrownConrady, Camera, Pinhole
-from handloom.skeleton import BONES, HANDS, MIDDLE_MCP, WRIST
+from handloom.skeleton import BONES, HANDS, MIDDLE_MCP, WRIST, bone_lengths
 from handloom.smoothing import OneEuro, smooth_zero_phase
 
 DEPTH_CUTOFF_HZ = 2.0
@@ -47,7 +47,6 @@ ADULT_BONES_M = 0.001 * np.array(
 )
 """Average adult bones in the order of `BONES`. Metacarpals and phalanges: Buryanov and Kotiuk, "Proportions of hand
 segments", Int. J. Morphology 28 (2010), table of means; the wrist lies 24 mm behind the metacarpals (30 mm, thumb)."""
-_PARENT, _CHILD = np.array(BONES).T
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +81,6 @@ def skeletons_up_to_scale(
         rays = rays / (rays * axis).sum(-1, keepdims=True)
         focal_px = (_spread(keypoints_px) / _spread(rays))[..., None]
     return np.asarray(rays * (1 + depth_px / focal_px)[..., None])
-
-
-def bone_lengths(joints: Float[np.ndarray, "*batch 21 3"]) -> Float[np.ndarray, "*batch 20"]:
-    """Lengths of the 20 bones in the unit of the joints."""
-    return np.asarray(np.linalg.norm(joints[..., _CHILD, :] - joints[..., _PARENT, :], axis=-1))
 
 
 def depth_from_bones(

@@ -14,6 +14,8 @@ from jaxtyping import UInt8
 from handloom.errors import MissingDependencyError
 from handloom.estimators.detections import Detection
 
+BLANK = np.zeros((64, 64, 3), np.uint8)
+
 # Two threads that redirect at once would each restore what the other had put in place.
 _STDERR_LOCK = threading.Lock()
 
@@ -32,7 +34,7 @@ class MediaPipeDetector:
 
     def __init__(self, min_confidence: float = 0.5):
         mediapipe = _import_mediapipe()
-        with _silenced_stderr(), _silenced_warnings():
+        with _silenced_stderr():
             self._hands = mediapipe.solutions.hands.Hands(
                 static_image_mode=False,
                 max_num_hands=2,
@@ -40,7 +42,7 @@ class MediaPipeDetector:
                 min_tracking_confidence=min_confidence,
             )
             # The graph writes its start-up log lines on the first frame; let it do so in silence.
-            self._hands.process(np.zeros((64, 64, 3), np.uint8))
+            self.reset()
 
     def detect(self, image: UInt8[np.ndarray, "H W 3"]) -> list[Detection]:
         """Hands in one RGB picture, at most two."""
@@ -67,8 +69,12 @@ class MediaPipeDetector:
         return detections
 
     def reset(self) -> None:
-        """Forget all earlier pictures."""
-        self._hands.reset()
+        """Forget all earlier pictures.
+
+        A blank picture loses every hand that is followed, and nothing else carries over. MediaPipe's own reset
+        starts the graph anew, log lines included.
+        """
+        self._hands.process(BLANK)
 
     def close(self) -> None:
         """Free the graph."""
@@ -91,9 +97,10 @@ def _coordinates(landmarks: Any) -> np.ndarray:
 
 
 def _import_mediapipe() -> Any:
+    # For good, since detectors run in threads, where a temporary filter would hold for all of them.
+    warnings.filterwarnings("ignore", "SymbolDatabase.GetPrototype", UserWarning)
     try:
-        with _silenced_warnings():
-            import mediapipe
+        import mediapipe
     except ImportError as error:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         raise MissingDependencyError(
@@ -102,13 +109,6 @@ def _import_mediapipe() -> Any:
             "tracker's joints with --estimator joints"
         ) from error
     return mediapipe
-
-
-@contextlib.contextmanager
-def _silenced_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @contextlib.contextmanager

@@ -4,10 +4,10 @@ import numpy as np
 from jaxtyping import Float
 
 from handloom.estimators.detections import Detection
-from handloom.estimators.lifting import bone_lengths, lift_clip
+from handloom.estimators.lifting import lift_clip
 from handloom.geometry import Camera
 from handloom.hands import CameraSource, HandTrack, ScaleSource
-from handloom.skeleton import JOINT_COUNT
+from handloom.skeleton import JOINT_COUNT, bone_lengths
 
 
 def joint_confidence(detection: Detection, camera: Camera) -> Float[np.ndarray, "21"]:

@@ -45,9 +45,7 @@ def known_size(place: str, in_file: Size | None, of_video: Size | None) -> Size:
     return size
 
 
-def camera_from_matrix(
-    place: str, model: type[Camera], K: list[float], distortion: list[float], size: Size
-) -> Camera:
+def camera_from_matrix(place: str, model: type[Camera], K: list[float], distortion: list[float], size: Size) -> Camera:
     """A camera from the nine numbers of a calibration matrix, row by row.
 
     Raises:
@@ -57,9 +55,7 @@ def camera_from_matrix(
         raise CalibrationError(f"{place}: the camera matrix must have 3 x 3 numbers, found {len(K)}")
     fx, skew, cx, below_fx, fy, cy, *bottom = K
     if skew:
-        raise CalibrationError(
-            f"{place}: the camera matrix has skew {skew:g} (row 0, column 1); only 0 is supported"
-        )
+        raise CalibrationError(f"{place}: the camera matrix has skew {skew:g} (row 0, column 1); only 0 is supported")
     if below_fx or bottom != [0, 0, 1]:
         raise CalibrationError(
             f"{place}: the camera matrix must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], found "
@@ -79,9 +75,7 @@ def build_camera(place: str, model: type[Camera], values: dict[str, Any]) -> Cam
         raise CalibrationError(f"{place}: {refusal}") from None
 
 
-def camera_from_opencv(
-    place: str, K: list[float], coefficients: list[float], fisheye: bool, size: Size
-) -> Camera:
+def camera_from_opencv(place: str, K: list[float], coefficients: list[float], fisheye: bool, size: Size) -> Camera:
     """OpenCV's two conventions: 4 fisheye coefficients, or 0, 4, 5, 8 (12, 14) of the rational model.
 
     Raises:
@@ -90,14 +84,10 @@ def camera_from_opencv(
     found = len(coefficients)
     if fisheye:
         if found != 4:
-            raise CalibrationError(
-                f"{place}: a fisheye calibration has 4 distortion coefficients, found {found}"
-            )
+            raise CalibrationError(f"{place}: a fisheye calibration has 4 distortion coefficients, found {found}")
         return camera_from_matrix(place, KannalaBrandt, K, coefficients, size)
     if found not in (0, 4, 5, 8, 12, 14):
-        raise CalibrationError(
-            f"{place}: expected 0, 4, 5, 8, 12 or 14 distortion coefficients, found {found}"
-        )
+        raise CalibrationError(f"{place}: expected 0, 4, 5, 8, 12 or 14 distortion coefficients, found {found}")
     if any(coefficients[8:]):
         raise CalibrationError(
             f"{place}: thin-prism and tilt coefficients are not supported, found {coefficients[8:]}; "

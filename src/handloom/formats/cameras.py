@@ -55,9 +55,7 @@ def read_camera(
         else:
             _refuse_name(place, name)
         camera = (
-            camera_from_opencv_fields(place, values, size)
-            if is_opencv(values)
-            else camera_from_dict(values, place)
+            camera_from_opencv_fields(place, values, size) if is_opencv(values) else camera_from_dict(values, place)
         )
     _check_plausible(place, camera)
     return _for_size(place, camera, size, rescale)
@@ -107,9 +105,7 @@ def camera_from_dict(values: dict[str, Any], place: str) -> Camera:
     """
     known = ", ".join(_MODELS)
     if "model" not in values:
-        raise CalibrationError(
-            f'{place}: no "model" (one of {known}), and no camera matrix; is this a calibration?'
-        )
+        raise CalibrationError(f'{place}: no "model" (one of {known}), and no camera matrix; is this a calibration?')
     if str(values["model"]) not in _MODELS:
         raise CalibrationError(f"{place}: unknown model {values['model']!r}; known: {known}")
     model = _MODELS[values["model"]]
@@ -117,12 +113,8 @@ def camera_from_dict(values: dict[str, Any], place: str) -> Camera:
     missing = [name for name in names if name not in values]
     unknown = sorted(str(key) for key in values.keys() - {"model", *names})
     if missing or unknown:
-        faults = [
-            f"{kind} {', '.join(keys)}" for kind, keys in (("missing", missing), ("unknown", unknown)) if keys
-        ]
-        raise CalibrationError(
-            f"{place}: {'; '.join(faults)}; a {values['model']} camera has {', '.join(names)}"
-        )
+        faults = [f"{kind} {', '.join(keys)}" for kind, keys in (("missing", missing), ("unknown", unknown)) if keys]
+        raise CalibrationError(f"{place}: {'; '.join(faults)}; a {values['model']} camera has {', '.join(names)}")
     return build_camera(place, model, {name: _field(place, name, values[name]) for name in names})
 
 
@@ -144,11 +136,7 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
 
 def _chosen(place: str, values: dict[str, Any], name: str | None) -> tuple[str, dict[str, Any]]:
     cameras = values["cameras"]
-    if (
-        not isinstance(cameras, dict)
-        or not cameras
-        or not all(isinstance(item, dict) for item in cameras.values())
-    ):
+    if not isinstance(cameras, dict) or not cameras or not all(isinstance(item, dict) for item in cameras.values()):
         raise CalibrationError(f'{place}: "cameras" must map names to cameras, found {cameras!r:.80}')
     names = ", ".join(map(str, cameras))
     if name is None and len(cameras) > 1:
@@ -165,9 +153,7 @@ def _refuse_name(place: str, name: str | None) -> None:
 
 
 def _check_plausible(place: str, camera: Camera) -> None:
-    inside = (
-        -camera.width <= camera.cx <= 2 * camera.width and -camera.height <= camera.cy <= 2 * camera.height
-    )
+    inside = -camera.width <= camera.cx <= 2 * camera.width and -camera.height <= camera.cy <= 2 * camera.height
     if not inside:
         raise CalibrationError(
             f"{place}: the principal point ({camera.cx:g}, {camera.cy:g}) is far outside the image of "
@@ -186,13 +172,9 @@ def _for_size(place: str, camera: Camera, size: Size | None, rescale: bool) -> C
     width, height = size
     mismatch = f"{place} is for {camera.width} x {camera.height} but the video is {width} x {height}"
     if (height, width) == (camera.width, camera.height):
-        raise CalibrationError(
-            f"{mismatch}; the sides are swapped: calibrate with images that stand as the video does"
-        )
+        raise CalibrationError(f"{mismatch}; the sides are swapped: calibrate with images that stand as the video does")
     # Scaled sizes are rounded to whole pixels.
-    off = min(
-        abs(camera.width * height / camera.height - width), abs(camera.height * width / camera.width - height)
-    )
+    off = min(abs(camera.width * height / camera.height - width), abs(camera.height * width / camera.width - height))
     if off > 1:
         raise CalibrationError(f"{mismatch}; the shape differs, so use the calibration of this video's mode")
     if not rescale:

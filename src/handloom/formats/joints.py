@@ -29,11 +29,7 @@ def read_joints(
     """
     path = Path(path)
     if path.suffix not in _READERS:
-        raise InputError(
-            f"{path}: stored joints end in {', '.join(_READERS)}; found {path.suffix or 'no suffix'!r}"
-        )
+        raise InputError(f"{path}: stored joints end in {', '.join(_READERS)}; found {path.suffix or 'no suffix'!r}")
     if not path.is_file():
-        raise InputError(
-            f"{path} {'is a folder; give the file itself' if path.is_dir() else 'does not exist'}"
-        )
+        raise InputError(f"{path} {'is a folder; give the file itself' if path.is_dir() else 'does not exist'}")
     return _READERS[path.suffix](path, order, unit, space)

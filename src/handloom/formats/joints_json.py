@@ -30,9 +30,7 @@ def read_joints_json(path: Path, order: str | None, unit: str | None, space: str
     """Read the JSON layout; see `formats.joints.read_joints`."""
     document = parse_json(path, read_text(path))
     if "format" not in document:
-        raise InputError(
-            f'{path} has no "format": "{FORMAT}"; is it a file of stored joints? See docs/formats.md'
-        )
+        raise InputError(f'{path} has no "format": "{FORMAT}"; is it a file of stored joints? See docs/formats.md')
     refuse_unknown(path, "field", document, _FILE_FIELDS)
     header = read_header(path, document, order, unit, space)
     entries = document.get("frames")
@@ -78,15 +76,11 @@ def _hands(path: Path, entries: list[dict[str, Any]]) -> list[Hand]:
             hands.append((row, HANDS.index(side), hand))
         if len(set(sides)) < len(sides):
             twice = next(side for side in HANDS if sides.count(side) > 1)
-            raise InputError(
-                f"{path}: frames[{row}] holds two {twice} hands; a frame holds at most one of each side"
-            )
+            raise InputError(f"{path}: frames[{row}] holds two {twice} hands; a frame holds at most one of each side")
     return hands
 
 
-def _stacked(
-    path: Path, header: Header, hands: list[Hand], name: str, array: np.ndarray
-) -> np.ndarray | None:
+def _stacked(path: Path, header: Header, hands: list[Hand], name: str, array: np.ndarray) -> np.ndarray | None:
     """Fill (T, 2, joints, dim) from the hands that have the field; None if none has."""
     having = [hand for hand in hands if hand[2].get(name) is not None]
     if not having:
@@ -123,9 +117,7 @@ def _per_frame(path: Path, entries: list[dict[str, Any]], name: str) -> np.ndarr
         return None
     if len(values) < len(entries):
         row = next(row for row, entry in enumerate(entries) if name not in entry)
-        raise InputError(
-            f'{path}: frames[{row}] has no "{name}", but other frames have; give it in all or none'
-        )
+        raise InputError(f'{path}: frames[{row}] has no "{name}", but other frames have; give it in all or none')
     for row, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(f"{path}: {name} of frames[{row}] must be a number, found {value!r}")
@@ -141,9 +133,7 @@ def _times(path: Path, document: dict[str, Any], entries: list[dict[str, Any]]) 
     times = _numbers(document["times_s"])
     if times is None or times.shape != (len(entries),):
         found = "something else" if times is None else f"shape {times.shape}"
-        raise InputError(
-            f'{path}: "times_s" must be a list of {len(entries)} numbers, one per frame, found {found}'
-        )
+        raise InputError(f'{path}: "times_s" must be a list of {len(entries)} numbers, one per frame, found {found}')
     return times
 
 

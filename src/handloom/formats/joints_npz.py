@@ -57,9 +57,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path} is damaged or not an NPZ archive: {failure}") from None
 
 
-def _floats(
-    path: Path, arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]
-) -> np.ndarray | None:
+def _floats(path: Path, arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray | None:
     array = _checked(path, arrays, name, shape, "fiu")
     return None if array is None else array.astype(np.float64)
 

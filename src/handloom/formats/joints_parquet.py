@@ -41,9 +41,7 @@ def read_joints_parquet(path: Path, order: str | None, unit: str | None, space: 
     refuse_unknown(path, "column", columns, _COLUMNS)
     missing = [name for name in ("hand", "joint") if name not in columns]
     if missing or not {"frame", "time_s"} & set(columns):
-        raise InputError(
-            f"{path} has no column {', '.join(missing) or 'frame or time_s'}; found {', '.join(columns)}"
-        )
+        raise InputError(f"{path} has no column {', '.join(missing) or 'frame or time_s'}; found {', '.join(columns)}")
 
     named = _is_text(table["joint"].type)
     found = parse_json(path, described)
@@ -76,9 +74,7 @@ def _scattered(path: Path, table: pa.Table, header: Header, named: bool) -> Stor
     outside = (joint < 0) | (joint >= N)
     if outside.any():
         row = int(np.argmax(outside))
-        raise InputError(
-            f"{path}: joint {joint[row]} in row {row} is outside 0 ... {N - 1} of order {header.order!r}"
-        )
+        raise InputError(f"{path}: joint {joint[row]} in row {row} is outside 0 ... {N - 1} of order {header.order!r}")
 
     frame = _integers(path, table, "frame") if "frame" in table.column_names else None
     time = _floats(path, table, "time_s")
@@ -139,9 +135,7 @@ def _index(path: Path, table: pa.Table, name: str, values: tuple[str, ...]) -> n
     index = pc.fill_null(pc.index_in(column, value_set=pa.array(values)), -1).to_numpy()
     if (index < 0).any():
         row = int(np.argmax(index < 0))
-        raise InputError(
-            f"{path}: {name} {column[row].as_py()!r} in row {row} is unknown; known: {', '.join(values)}"
-        )
+        raise InputError(f"{path}: {name} {column[row].as_py()!r} in row {row} is unknown; known: {', '.join(values)}")
     return np.asarray(index, dtype=np.int64)
 
 
@@ -158,8 +152,6 @@ def _floats(path: Path, table: pa.Table, name: str) -> np.ndarray | None:
     if name not in table.column_names:
         return None
     column = table[name]
-    if not (
-        pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_null(column.type)
-    ):
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
         raise InputError(f"{path}: column {name} must hold numbers, found {column.type}")
     return np.asarray(column.cast(pa.float64()).to_numpy())

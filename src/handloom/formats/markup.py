@@ -17,9 +17,7 @@ class _Loader(yaml.SafeLoader):
         """A mapping in which no key stands twice."""
         values = super().construct_mapping(node, deep)
         if len(values) < len(node.value):
-            raise yaml.MarkedYAMLError(
-                problem="a key is given twice in this block", problem_mark=node.start_mark
-            )
+            raise yaml.MarkedYAMLError(problem="a key is given twice in this block", problem_mark=node.start_mark)
         return values
 
 
@@ -72,9 +70,7 @@ def parse_xml(path: Path, text: str) -> dict[str, Any]:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as failure:
         line, column = failure.position
-        raise CalibrationError(
-            f"{path} is not valid XML at line {line}, column {column + 1}: {failure.msg}"
-        ) from None
+        raise CalibrationError(f"{path} is not valid XML at line {line}, column {column + 1}: {failure.msg}") from None
     if root.tag != "opencv_storage":
         raise CalibrationError(f"{path} must be an XML file of OpenCV (<opencv_storage>), found <{root.tag}>")
     return {child.tag: _xml_value(child) for child in root}

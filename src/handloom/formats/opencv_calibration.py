@@ -34,17 +34,13 @@ def camera_from_opencv_fields(place: str, values: dict[str, Any], video_size: Si
     model = values.get("distortion_model")
     if model is not None:
         if str(model) not in _ROS_MODELS:
-            raise CalibrationError(
-                f"{place}: unknown distortion_model {model!r}; known: {', '.join(_ROS_MODELS)}"
-            )
+            raise CalibrationError(f"{place}: unknown distortion_model {model!r}; known: {', '.join(_ROS_MODELS)}")
         if len(coefficients) not in _ROS_MODELS[model]:
             allowed = " or ".join(map(str, _ROS_MODELS[model]))
             raise CalibrationError(f"{place}: {model} has {allowed} coefficients, found {len(coefficients)}")
     # OpenCV's own calibration sample marks a fisheye calibration with fisheye_model: 1.
     fisheye = model == "equidistant" or bool(values.get("fisheye_model", 0))
-    return camera_from_opencv(
-        place, K, coefficients, fisheye, known_size(place, _size_of(place, values), video_size)
-    )
+    return camera_from_opencv(place, K, coefficients, fisheye, known_size(place, _size_of(place, values), video_size))
 
 
 def _size_of(place: str, values: dict[str, Any]) -> Size | None:
@@ -52,9 +48,7 @@ def _size_of(place: str, values: dict[str, Any]) -> Size | None:
     if width is None and height is None:
         return None
     if width is None or height is None:
-        raise CalibrationError(
-            f"{place}: {width or height} stands without the other side of the image; give both"
-        )
+        raise CalibrationError(f"{place}: {width or height} stands without the other side of the image; give both")
     return pixels(place, width, values[width]), pixels(place, height, values[height])
 
 
@@ -66,13 +60,9 @@ def _numbers_of(place: str, field: str, node: Any) -> list[float]:
     """The numbers of a matrix node {rows, cols, data}, of nested rows, or of a flat list."""
     if isinstance(node, dict):
         data = numbers(place, field, node.get("data"))
-        rows, cols = numbers(
-            place, f"{field} rows and cols", [node.get("rows", 1), node.get("cols", len(data))]
-        )
+        rows, cols = numbers(place, f"{field} rows and cols", [node.get("rows", 1), node.get("cols", len(data))])
         if rows * cols != len(data):
-            raise CalibrationError(
-                f"{place}: {field} is said to be {rows:g} x {cols:g}, but holds {len(data)} numbers"
-            )
+            raise CalibrationError(f"{place}: {field} is said to be {rows:g} x {cols:g}, but holds {len(data)} numbers")
         return data
     if isinstance(node, list) and node and all(isinstance(row, list) for row in node):
         node = [value for row in node for value in row]

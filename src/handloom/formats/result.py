@@ -72,9 +72,7 @@ def read_track(path: Path | str) -> HandTrack:
     T = table.num_rows
     frame = _column(path, table, "frame", pa.int64()).to_numpy()
     if not np.array_equal(frame, np.arange(T)):
-        raise InputError(
-            f"{path}: column frame must count 0 ... {T - 1}; rows were removed or sorted differently"
-        )
+        raise InputError(f"{path}: column frame must count 0 ... {T - 1}; rows were removed or sorted differently")
 
     def both(field: str, kind: pa.DataType, *shape: int) -> np.ndarray:
         return np.stack([_rows(path, table, f"{side}_{field}", kind, *shape) for side in HANDS], axis=1)
@@ -191,9 +189,7 @@ def _described(path: Path, metadata: Mapping[bytes, bytes] | None) -> dict[str, 
     if missing:
         raise InputError(f"{path}: its metadata is damaged: no {', '.join(missing)}")
     if described["joint_names"] != list(JOINT_NAMES):
-        raise InputError(
-            f"{path}: its joints are not those of this Handloom: {', '.join(described['joint_names'])}"
-        )
+        raise InputError(f"{path}: its joints are not those of this Handloom: {', '.join(described['joint_names'])}")
     return dict(described)
 
 

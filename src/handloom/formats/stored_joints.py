@@ -64,9 +64,7 @@ class Header:
         return SOURCE_JOINT_COUNTS[self.order]
 
 
-def read_header(
-    path: Path, found: Mapping[str, Any], order: str | None, unit: str | None, space: str | None
-) -> Header:
+def read_header(path: Path, found: Mapping[str, Any], order: str | None, unit: str | None, space: str | None) -> Header:
     """The header of a file, completed by what the caller knows.
 
     Raises:
@@ -75,14 +73,10 @@ def read_header(
     if found.get("format", FORMAT) != FORMAT:
         raise InputError(f'{path}: "format" must be "{FORMAT}", found {found["format"]!r}')
     if found.get("version", VERSION) != VERSION:
-        raise InputError(
-            f"{path}: this Handloom reads version {VERSION} of {FORMAT}, found {found['version']!r}"
-        )
+        raise InputError(f"{path}: this Handloom reads version {VERSION} of {FORMAT}, found {found['version']!r}")
     order = _agreed(path, "order", found.get("order"), order, JOINT_ORDERS)
     if order is None:
-        raise InputError(
-            f'{path} does not say its joint "order"; give one of {", ".join(sorted(JOINT_ORDERS))}'
-        )
+        raise InputError(f'{path} does not say its joint "order"; give one of {", ".join(sorted(JOINT_ORDERS))}')
     rate = found.get("frame_rate")
     if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
         raise InputError(f"{path}: frame_rate must be a positive number, found {rate!r}")
@@ -123,9 +117,7 @@ def assemble(
         raise InputError(f"{path} holds neither 2D keypoints nor 3D joints")
     if joints is not None and (header.unit is None or header.space is None):
         missing, choices = ("space", SPACES) if header.space is None else ("unit", tuple(_UNITS_PER_METRE))
-        raise InputError(
-            f'{path} holds 3D joints but does not say their "{missing}"; give one of {", ".join(choices)}'
-        )
+        raise InputError(f'{path} holds 3D joints but does not say their "{missing}"; give one of {", ".join(choices)}')
     if frames is None and times_s is None:
         frames = np.arange(len(coordinates))
     if frames is not None:
@@ -180,9 +172,7 @@ def _agreed(path: Path, name: str, in_file: Any, given: str | None, known: Itera
         if value is not None and str(value) not in known:
             raise InputError(f"{path}: unknown {name} {value!r}; known: {', '.join(sorted(known))}")
     if None not in (in_file, given) and in_file != given:
-        raise InputError(
-            f'{path} says its {name} is "{in_file}", but "{given}" was given; correct one of the two'
-        )
+        raise InputError(f'{path} says its {name} is "{in_file}", but "{given}" was given; correct one of the two')
     return given if in_file is None else str(in_file)
 
 
@@ -200,6 +190,5 @@ def _refuse(path: Path, name: str, bad: np.ndarray, labels: np.ndarray, fault: s
     if bad.any():
         row, hand, joint = np.argwhere(bad)[0]
         raise InputError(
-            f"{path}: {name} of frame {labels[row]}, {HANDS[hand]} hand, joint {joint} {fault} "
-            f"({int(bad.sum())} such)"
+            f"{path}: {name} of frame {labels[row]}, {HANDS[hand]} hand, joint {joint} {fault} ({int(bad.sum())} such)"
         )

@@ -55,9 +55,7 @@ def camera_from_dat(path: Path, text: str, video_size: Size | None) -> Camera:
     blocks = _blocks(path, text)
     K, distortion = _block(path, blocks, "intrinsic", 3, 3), blocks.get("distortion", [])
     if len(distortion) != 1:
-        raise CalibrationError(
-            f'{path}: "distortion:" must be followed by one row of numbers, found {len(distortion)}'
-        )
+        raise CalibrationError(f'{path}: "distortion:" must be followed by one row of numbers, found {len(distortion)}')
     size = known_size(str(path), None, video_size)
     return camera_from_opencv(str(path), K.ravel().tolist(), distortion[0], False, size)
 

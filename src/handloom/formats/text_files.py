@@ -25,9 +25,7 @@ def read_text(path: Path, error: Refusal = InputError, limit_bytes: int | None =
     try:
         size = path.stat().st_size
         if limit_bytes is not None and size > limit_bytes:
-            raise error(
-                f"{path} has {size} bytes, far more than such a text file ever has; is it the right file?"
-            )
+            raise error(f"{path} has {size} bytes, far more than such a text file ever has; is it the right file?")
         content = path.read_bytes()
     except FileNotFoundError:
         raise error(f"{path} does not exist; check the path") from None

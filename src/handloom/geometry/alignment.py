@@ -71,9 +71,7 @@ def align_wrist(source: Float[Array, "*batch n 3"], target: Float[Array, "*batch
     batch = tuple(valid.shape)
     identity = xp.zeros((*batch, 3, 3), dtype=source.dtype, device=source.device) + _identity(source)
     scale = xp.ones(batch, dtype=source.dtype, device=source.device)
-    return Alignment(
-        nan_unless(valid, identity), nan_unless(valid, translation), nan_unless(valid, scale), valid
-    )
+    return Alignment(nan_unless(valid, identity), nan_unless(valid, translation), nan_unless(valid, scale), valid)
 
 
 def _align(source: Array, target: Array, weights: Array | None, scaled: bool) -> Alignment:
@@ -108,9 +106,7 @@ def _align(source: Array, target: Array, weights: Array | None, scaled: bool) ->
         scale = xp.ones_like(sign)
     turned = (source_mean @ xp.matrix_transpose(rotation))[..., 0, :]
     translation = target_mean[..., 0, :] - scale[..., None] * turned
-    return Alignment(
-        nan_unless(valid, rotation), nan_unless(valid, translation), nan_unless(valid, scale), valid
-    )
+    return Alignment(nan_unless(valid, rotation), nan_unless(valid, translation), nan_unless(valid, scale), valid)
 
 
 def _identity(array: Array) -> Array:
@@ -125,8 +121,6 @@ def _check(source: Array, target: Array, weights: Array | None) -> None:
         )
     if weights is not None:
         if weights.shape != source.shape[:-1]:
-            raise InputError(
-                f"weights must have shape {tuple(source.shape[:-1])}, found {tuple(weights.shape)}"
-            )
+            raise InputError(f"weights must have shape {tuple(source.shape[:-1])}, found {tuple(weights.shape)}")
         if bool(array_namespace(weights).any(weights < 0)):
             raise InputError("weights must not be negative; 0 means missing")

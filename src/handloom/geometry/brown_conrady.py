@@ -31,9 +31,7 @@ class BrownConrady(DistortedCamera):
                 f"found {len(self.distortion)}; thin prism and tilt terms are not supported"
             )
 
-    def _distort(
-        self, plane: Float[Array, "*batch 2"]
-    ) -> tuple[Float[Array, "*batch 2"], Float[Array, "*batch 2 2"]]:
+    def _distort(self, plane: Float[Array, "*batch 2"]) -> tuple[Float[Array, "*batch 2"], Float[Array, "*batch 2 2"]]:
         k1, k2, p1, p2, *higher = self.distortion
         scaled, scaling = radial(plane, (k1, k2, *higher[:1]), tuple(higher[1:]))
         offset, shear = tangential(plane, p1, p2)

@@ -49,32 +49,24 @@ class Camera(ABC):
             raise CalibrationError(f"focal lengths must be positive, found fx {self.fx:g}, fy {self.fy:g}")
 
     @abstractmethod
-    def _to_plane(
-        self, points: Float[Array, "*batch 3"]
-    ) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
+    def _to_plane(self, points: Float[Array, "*batch 3"]) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
         """Points to the image plane; anything finite outside the model's domain."""
 
     @abstractmethod
-    def _to_rays(
-        self, plane: Float[Array, "*batch 2"]
-    ) -> tuple[Float[Array, "*batch 3"], Bool[Array, "*batch"]]:
+    def _to_rays(self, plane: Float[Array, "*batch 2"]) -> tuple[Float[Array, "*batch 3"], Bool[Array, "*batch"]]:
         """Image plane to unit rays; anything finite where no ray arrives."""
 
     @abstractmethod
     def _plane_jacobian(self, points: Float[Array, "*batch 3"]) -> Float[Array, "*batch 2 3"]:
         """Derivative of `_to_plane`."""
 
-    def project(
-        self, points: Float[Array, "*batch 3"]
-    ) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
+    def project(self, points: Float[Array, "*batch 3"]) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
         """Camera-frame points to pixels. Points outside the model's domain give NaN and False."""
         plane, valid = self._to_plane(points)
         pixels = plane * like([self.fx, self.fy], points) + like([self.cx, self.cy], points)
         return nan_unless(valid, pixels), valid
 
-    def unproject(
-        self, pixels: Float[Array, "*batch 2"]
-    ) -> tuple[Float[Array, "*batch 3"], Bool[Array, "*batch"]]:
+    def unproject(self, pixels: Float[Array, "*batch 2"]) -> tuple[Float[Array, "*batch 3"], Bool[Array, "*batch"]]:
         """Pixels to unit rays in the camera frame. Pixels that no ray reaches give NaN and False."""
         plane = (pixels - like([self.cx, self.cy], pixels)) / like([self.fx, self.fy], pixels)
         known = array_namespace(pixels).all(array_namespace(pixels).isfinite(plane), axis=-1)
@@ -135,14 +127,10 @@ class Pinhole(Camera):
         focal = width / 2 / tan(radians(fov_deg) / 2)
         return cls(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
 
-    def _to_plane(
-        self, points: Float[Array, "*batch 3"]
-    ) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
+    def _to_plane(self, points: Float[Array, "*batch 3"]) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
         return PERSPECTIVE.to_plane(points)
 
-    def _to_rays(
-        self, plane: Float[Array, "*batch 2"]
-    ) -> tuple[Float[Array, "*batch 3"], Bool[Array, "*batch"]]:
+    def _to_rays(self, plane: Float[Array, "*batch 2"]) -> tuple[Float[Array, "*batch 3"], Bool[Array, "*batch"]]:
         xp = array_namespace(plane)
         return PERSPECTIVE.to_rays(plane), xp.ones(plane.shape[:-1], dtype=xp.bool, device=plane.device)
 

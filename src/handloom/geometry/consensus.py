@@ -115,9 +115,7 @@ def _world_ray(views: Views, view: Array, each: Array) -> tuple[Array, Array]:
     xp = array_namespace(views.rays)
     pose = views.cam_from_world[view, each if views.moving else xp.zeros_like(each)]
     world_from_cam = xp.matrix_transpose(pose[:, :3, :3])
-    ray = xp.where(
-        views.weights[view, each][:, None] > 0, views.rays[view, each], like([0, 0, 1], views.rays)
-    )
+    ray = xp.where(views.weights[view, each][:, None] > 0, views.rays[view, each], like([0, 0, 1], views.rays))
     return -(world_from_cam @ pose[:, :3, 3:])[..., 0], (world_from_cam @ ray[..., None])[..., 0]
 
 

@@ -44,9 +44,7 @@ class Crops:
         focal, middle = float(self.focal_px[hand]), (self.size - 1) / 2
         return Pinhole(self.size, self.size, focal, focal, middle, middle)
 
-    def project(
-        self, points: Float[Array, "*hands n 3"]
-    ) -> tuple[Float[Array, "*hands n 2"], Bool[Array, "*hands n"]]:
+    def project(self, points: Float[Array, "*hands n 3"]) -> tuple[Float[Array, "*hands n 2"], Bool[Array, "*hands n"]]:
         """Points in the source's camera frame to crop pixels; NaN and False behind the crop camera."""
         xp = array_namespace(points)
         turned = points @ xp.matrix_transpose(self.crop_from_camera)
@@ -93,9 +91,7 @@ class Crops:
         return pixels.reshape(*shape, 2), valid.reshape(shape)
 
 
-def crop_keypoints(
-    source: Camera, keypoints_px: Float[Array, "*hands joints 2"], size: int, margin: float
-) -> Crops:
+def crop_keypoints(source: Camera, keypoints_px: Float[Array, "*hands joints 2"], size: int, margin: float) -> Crops:
     """Crop cameras aimed at the middle of each hand's keypoints, upright with respect to the source.
 
     Args:
@@ -127,9 +123,7 @@ def crop_keypoints(
     half = xp.max(xp.where(ahead[..., None], xp.abs(plane), 0.0), axis=(-2, -1))
     half = xp.clip(margin * half, _MIN_HALF_WIDTH, None)
     valid = xp.any(seen, axis=-1) & xp.all(ahead | ~seen, axis=-1) & (half < _MAX_HALF_WIDTH)
-    return Crops(
-        source, size, nan_unless(valid, _aimed(direction)), nan_unless(valid, size / 2 / half), valid
-    )
+    return Crops(source, size, nan_unless(valid, _aimed(direction)), nan_unless(valid, size / 2 / half), valid)
 
 
 def crop_boxes(source: Camera, boxes_px: Float[Array, "*hands 4"], size: int, margin: float) -> Crops:

@@ -36,9 +36,7 @@ def tangential(
     """The offset of a decentred lens with OpenCV's p1 and p2, and its Jacobian (Brown 1966)."""
     xp = array_namespace(plane)
     x, y = plane[..., 0], plane[..., 1]
-    offset = xp.stack(
-        [2 * p1 * x * y + p2 * (3 * x * x + y * y), p1 * (x * x + 3 * y * y) + 2 * p2 * x * y], axis=-1
-    )
+    offset = xp.stack([2 * p1 * x * y + p2 * (3 * x * x + y * y), p1 * (x * x + 3 * y * y) + 2 * p2 * x * y], axis=-1)
     cross = 2 * (p1 * x + p2 * y)
     jacobian = xp.stack(
         [
@@ -74,9 +72,7 @@ class DistortedCamera(Camera):
     mapping: ClassVar[Mapping]
 
     @abstractmethod
-    def _distort(
-        self, plane: Float[Array, "*batch 2"]
-    ) -> tuple[Float[Array, "*batch 2"], Float[Array, "*batch 2 2"]]:
+    def _distort(self, plane: Float[Array, "*batch 2"]) -> tuple[Float[Array, "*batch 2"], Float[Array, "*batch 2 2"]]:
         """The distorted plane point and the Jacobian."""
 
     @cached_property
@@ -105,9 +101,7 @@ class DistortedCamera(Camera):
         reach = np.inf if np.isinf(limit) else float(np.linalg.norm(distorted[count - 1], axis=-1).max())
         return _Domain(limit, reach, radii[:count], outward[:count].mean(1))
 
-    def _to_plane(
-        self, points: Float[Array, "*batch 3"]
-    ) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
+    def _to_plane(self, points: Float[Array, "*batch 3"]) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
         xp = array_namespace(points)
         plane, valid = self.mapping.to_plane(points)
         valid = valid & (xp.sum(plane * plane, axis=-1) <= self._domain.limit**2)
@@ -116,9 +110,7 @@ class DistortedCamera(Camera):
     def _plane_jacobian(self, points: Float[Array, "*batch 3"]) -> Float[Array, "*batch 2 3"]:
         return self._distort(self.mapping.to_plane(points)[0])[1] @ self.mapping.jacobian(points)
 
-    def _to_rays(
-        self, plane: Float[Array, "*batch 2"]
-    ) -> tuple[Float[Array, "*batch 3"], Bool[Array, "*batch"]]:
+    def _to_rays(self, plane: Float[Array, "*batch 2"]) -> tuple[Float[Array, "*batch 3"], Bool[Array, "*batch"]]:
         xp = array_namespace(plane)
         within = xp.sum(plane * plane, axis=-1) <= self._domain.reach**2
         plane = xp.where(within[..., None], plane, 0.0)

@@ -9,9 +9,7 @@ from handloom.geometry.arrays import Array, alike, array_namespace, epsilon, lik
 MIN_PARALLAX_RAD = 1e-3
 """Rays that spread less than this around their mean direction count as parallel."""
 
-_CHUNK_NUMBERS = (
-    2**18
-)  # features of one chunk: stays near the processor's cache, keeps memory flat for 520 views
+_CHUNK_NUMBERS = 2**18  # features of one chunk: stays near the processor's cache, keeps memory flat for 520 views
 
 # Each observation contributes w^2 P^T Q P to the point's 4x4 normal matrix, where Q is linear in a few
 # numbers. Coordinates (x, y), rows x P3 - P1 and y P3 - P2: Q is linear in 1, x, y and x^2 + y^2.
@@ -84,9 +82,7 @@ def triangulate_dlt(
         )
         points.append(found)
         valid.append(good)
-    return (
-        (points[0], valid[0]) if len(points) == 1 else (xp.concat(points, axis=0), xp.concat(valid, axis=0))
-    )
+    return (points[0], valid[0]) if len(points) == 1 else (xp.concat(points, axis=0), xp.concat(valid, axis=0))
 
 
 def _forms(observations: Array) -> np.ndarray:
@@ -176,9 +172,7 @@ def _depth(P: Array, observations: Array, points: Array) -> Array:
 
 def _check(projections: Array, observations: Array, weights: Array | None) -> None:
     if observations.ndim != 3 or observations.shape[-1] not in (2, 3):
-        raise InputError(
-            f"observations must have shape (views, points, 2 or 3), found {tuple(observations.shape)}"
-        )
+        raise InputError(f"observations must have shape (views, points, 2 or 3), found {tuple(observations.shape)}")
     views, n = observations.shape[:2]
     shape = tuple(projections.shape)
     if shape not in [(*lead, rows, 4) for lead in ((views,), (views, n)) for rows in (3, 4)]:

@@ -31,9 +31,7 @@ class DoubleSphere(Camera):
                 f"found xi {self.xi:g}, alpha {self.alpha:g}"
             )
 
-    def _to_plane(
-        self, points: Float[Array, "*batch 3"]
-    ) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
+    def _to_plane(self, points: Float[Array, "*batch 3"]) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
         points, valid = self._inside(points)
         return points[..., :2] / self._denominator(points)[0], valid
 
@@ -44,9 +42,7 @@ class DoubleSphere(Camera):
         identity = like([[1, 0, 0], [0, 1, 0]], points)
         return (identity - plane[..., :, None] * gradient[..., None, :]) / denominator[..., None]
 
-    def _to_rays(
-        self, plane: Float[Array, "*batch 2"]
-    ) -> tuple[Float[Array, "*batch 3"], Bool[Array, "*batch"]]:
+    def _to_rays(self, plane: Float[Array, "*batch 2"]) -> tuple[Float[Array, "*batch 3"], Bool[Array, "*batch"]]:
         xp = array_namespace(plane)
         xi, alpha = self.xi, self.alpha
         square = xp.sum(plane * plane, axis=-1, keepdims=True)

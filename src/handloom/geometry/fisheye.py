@@ -29,9 +29,7 @@ class KannalaBrandt(DistortedCamera):
                 f"Kannala-Brandt distortion has 4 coefficients (k1, k2, k3, k4), found {len(self.distortion)}"
             )
 
-    def _distort(
-        self, plane: Float[Array, "*batch 2"]
-    ) -> tuple[Float[Array, "*batch 2"], Float[Array, "*batch 2 2"]]:
+    def _distort(self, plane: Float[Array, "*batch 2"]) -> tuple[Float[Array, "*batch 2"], Float[Array, "*batch 2 2"]]:
         return radial(plane, self.distortion)
 
 
@@ -57,9 +55,7 @@ class OVFishEye62(DistortedCamera):
                 f"found {len(self.distortion)}"
             )
 
-    def _distort(
-        self, plane: Float[Array, "*batch 2"]
-    ) -> tuple[Float[Array, "*batch 2"], Float[Array, "*batch 2 2"]]:
+    def _distort(self, plane: Float[Array, "*batch 2"]) -> tuple[Float[Array, "*batch 2"], Float[Array, "*batch 2 2"]]:
         k1, k2, k3, k4, p1, p2, k5, k6 = self.distortion
         scaled, scaling = radial(plane, (k1, k2, k3, k4, k5, k6))
         offset, shear = tangential(scaled, p2, p1)

@@ -114,8 +114,6 @@ def _check(rays: Array, root_relative_m: Array, weights: Array | None) -> None:
         )
     if weights is not None:
         if weights.shape != rays.shape[:-1]:
-            raise InputError(
-                f"weights must have shape {tuple(rays.shape[:-1])}, found {tuple(weights.shape)}"
-            )
+            raise InputError(f"weights must have shape {tuple(rays.shape[:-1])}, found {tuple(weights.shape)}")
         if bool(array_namespace(weights).any(weights < 0)):
             raise InputError("weights must not be negative; 0 or NaN means not seen")

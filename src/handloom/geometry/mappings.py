@@ -22,9 +22,7 @@ class Mapping(Protocol):
     def radius(self, angle: np.ndarray) -> np.ndarray:
         """Distance from the centre of the plane for an angle to the optical axis."""
 
-    def to_plane(
-        self, points: Float[Array, "*batch 3"]
-    ) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
+    def to_plane(self, points: Float[Array, "*batch 3"]) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
         """Camera-frame points to the plane; 0 and False where the mapping has no value."""
 
     def to_rays(self, plane: Float[Array, "*batch 2"]) -> Float[Array, "*batch 3"]:
@@ -43,9 +41,7 @@ class _Perspective:
     def radius(self, angle: np.ndarray) -> np.ndarray:
         return np.asarray(np.tan(angle))
 
-    def to_plane(
-        self, points: Float[Array, "*batch 3"]
-    ) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
+    def to_plane(self, points: Float[Array, "*batch 3"]) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
         xp = array_namespace(points)
         valid = xp.all(xp.isfinite(points), axis=-1) & (points[..., 2] > 0)
         points = xp.where(valid[..., None], points, 1.0)
@@ -79,9 +75,7 @@ class _Equidistant:
     def radius(self, angle: np.ndarray) -> np.ndarray:
         return angle
 
-    def to_plane(
-        self, points: Float[Array, "*batch 3"]
-    ) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
+    def to_plane(self, points: Float[Array, "*batch 3"]) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
         xp = array_namespace(points)
         points, valid = self._ahead(points)
         scale, _ = self._angle_over_radius(points)

@@ -5,9 +5,7 @@ from jaxtyping import Float
 from handloom.geometry.arrays import Array, array_namespace, like
 
 
-def rigid(
-    rotation: Float[Array, "*batch 3 3"], translation: Float[Array, "*batch 3"]
-) -> Float[Array, "*batch 4 4"]:
+def rigid(rotation: Float[Array, "*batch 3 3"], translation: Float[Array, "*batch 3"]) -> Float[Array, "*batch 4 4"]:
     """The 4x4 transform of a rotation and a translation."""
     xp = array_namespace(rotation, translation)
     top = xp.concat([rotation, translation[..., None]], axis=-1)
@@ -53,15 +51,9 @@ def vector_from_rotation(rotation: Float[Array, "*batch 3 3"]) -> Float[Array, "
     candidates = xp.stack(
         [
             xp.stack([1 + trace, r[2][1] - r[1][2], r[0][2] - r[2][0], r[1][0] - r[0][1]], axis=-1),
-            xp.stack(
-                [r[2][1] - r[1][2], 1 + 2 * r[0][0] - trace, r[1][0] + r[0][1], r[0][2] + r[2][0]], axis=-1
-            ),
-            xp.stack(
-                [r[0][2] - r[2][0], r[1][0] + r[0][1], 1 + 2 * r[1][1] - trace, r[2][1] + r[1][2]], axis=-1
-            ),
-            xp.stack(
-                [r[1][0] - r[0][1], r[0][2] + r[2][0], r[2][1] + r[1][2], 1 + 2 * r[2][2] - trace], axis=-1
-            ),
+            xp.stack([r[2][1] - r[1][2], 1 + 2 * r[0][0] - trace, r[1][0] + r[0][1], r[0][2] + r[2][0]], axis=-1),
+            xp.stack([r[0][2] - r[2][0], r[1][0] + r[0][1], 1 + 2 * r[1][1] - trace, r[2][1] + r[1][2]], axis=-1),
+            xp.stack([r[1][0] - r[0][1], r[0][2] + r[2][0], r[2][1] + r[1][2], 1 + 2 * r[2][2] - trace], axis=-1),
         ],
         axis=-2,
     )

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from handloom.hands import HandTrack
-from handloom.skeleton import BONES, MIDDLE_MCP, PALM_BONES, WRIST
+from handloom.skeleton import BONES, MIDDLE_MCP, PALM_BONES, WRIST, bone_lengths
 
 PALM_BONE_INDICES = tuple(BONES.index(bone) for bone in PALM_BONES)
 
@@ -53,9 +53,7 @@ def summarise(track: HandTrack) -> tuple[HandSummary, HandSummary]:
         return HandSummary(
             frames=int(track.present[:, hand].sum()),
             coverage=float(covered[hand]),
-            longest_gap_s=float(
-                max(gap_lengths(track, hand), default=0.0 if track.present[:, hand].any() else np.nan)
-            ),
+            longest_gap_s=float(max(gap_lengths(track, hand), default=0.0 if track.present[:, hand].any() else np.nan)),
             speed_m_s=float(median),
             speed_95_m_s=float(high),
             jitter_m_s3=float(jerky[hand]),
@@ -117,15 +115,9 @@ def high_pass_rms(track: HandTrack) -> Float[np.ndarray, "2"]:
     return rms
 
 
-def bone_lengths(track: HandTrack) -> Float[np.ndarray, "T 2 20"]:
-    """Length of every bone of `skeleton.BONES`, metres."""
-    parents, children = np.array(BONES).T
-    return _length(track.joints_m[:, :, parents] - track.joints_m[:, :, children])
-
-
 def bone_spread(track: HandTrack) -> Float[np.ndarray, "2 20"]:
     """Coefficient of variation (standard deviation / mean) of each bone's length over time; 0 if rigid."""
-    lengths = bone_lengths(track).astype(np.float64)
+    lengths = bone_lengths(track.joints_m).astype(np.float64)
     mean = _mean(lengths)
     deviation = np.sqrt(_mean((lengths - mean) ** 2))
     enough = np.isfinite(lengths).sum(0) > 1
@@ -140,10 +132,8 @@ def palm_spread(track: HandTrack) -> Float[np.ndarray, "2"]:
 
 def hand_size(track: HandTrack) -> Float[np.ndarray, "2"]:
     """Median distance from wrist to middle knuckle, metres."""
-    lengths = bone_lengths(track)[:, :, BONES.index((WRIST, MIDDLE_MCP))]
-    return np.array(
-        [np.median(known) if (known := hand[np.isfinite(hand)]).size else np.nan for hand in lengths.T]
-    )
+    lengths = bone_lengths(track.joints_m)[:, :, BONES.index((WRIST, MIDDLE_MCP))]
+    return np.array([np.median(known) if (known := hand[np.isfinite(hand)]).size else np.nan for hand in lengths.T])
 
 
 def _joint_jerk(track: HandTrack) -> Float[np.ndarray, "T 2 21"]:

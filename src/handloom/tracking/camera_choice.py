@@ -37,9 +37,7 @@ def choose_camera(options: TrackOptions, width: int, height: int) -> CameraChoic
         CalibrationError: the file is malformed or does not belong to pictures of this size.
     """
     if options.camera is not None:
-        camera = read_camera(
-            options.camera, (width, height), name=options.camera_name, rescale=options.rescale_camera
-        )
+        camera = read_camera(options.camera, (width, height), name=options.camera_name, rescale=options.rescale_camera)
         return CameraChoice(camera, CameraSource.CALIBRATED, f"calibration file {options.camera}")
     if options.fov is not None:
         camera = Pinhole.from_fov(width, height, options.fov)

@@ -15,6 +15,7 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         self._start = time.perf_counter()
 
     @property

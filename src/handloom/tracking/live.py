@@ -8,12 +8,12 @@ import numpy as np
 from handloom.errors import InputError
 from handloom.estimators.detections import Detection
 from handloom.estimators.handedness import Linker, assign_hands_live
-from handloom.estimators.lifting import LiveLift, bone_lengths
+from handloom.estimators.lifting import LiveLift
 from handloom.estimators.mediapipe import MediaPipeDetector, mediapipe_name
 from handloom.estimators.record import joint_confidence
 from handloom.geometry import Camera
 from handloom.hands import HandTrack, ScaleSource
-from handloom.skeleton import HANDS, JOINT_COUNT
+from handloom.skeleton import HANDS, JOINT_COUNT, bone_lengths
 from handloom.smoothing import OneEuro
 from handloom.tracking.camera_choice import choose_camera
 from handloom.tracking.job import Job
@@ -44,9 +44,7 @@ class LiveHands:
         """Detections dropped because they were a second answer for the same hand."""
         return self._linker.duplicates
 
-    def push(
-        self, frame: int, time_s: float, detections: list[Detection]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def push(self, frame: int, time_s: float, detections: list[Detection]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Joints (2,21,3) in metres, keypoints (2,21,2) in pixels, confidence (2,21); NaN where a hand is missing."""
         joints = np.full((2, JOINT_COUNT, 3), np.nan)
         keypoints = np.full((2, JOINT_COUNT, 2), np.nan)
@@ -86,9 +84,7 @@ def track_live(frames: FrameSource, job: Job, overlay: Path | None) -> TrackResu
         detector = stack.enter_context(MediaPipeDetector(job.options.min_confidence))
         writer = None
         if overlay is not None:
-            writer = stack.enter_context(
-                VideoWriter(overlay, info.width, info.height, info.time_base, info.frame_rate)
-            )
+            writer = stack.enter_context(VideoWriter(overlay, info.width, info.height, info.time_base, info.frame_rate))
         for frame in frames:
             with job.stopwatch.stage("detect"):
                 detections = detector.detect(frame.image)

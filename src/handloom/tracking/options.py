@@ -29,7 +29,7 @@ class TrackOptions:
             for recordings, One-Euro for live input.
         constant_bones: give every bone its median length over the clip.
         image_rate: frames per second of an image folder.
-        live: treat the source as live: keep up, drop late frames and count them. Webcams and streams always are.
+        live: keep up with a stream: drop late frames and count them. Webcams always do.
         max_frames: stop after so many frames.
         workers: detectors that work side by side on a recording; by default one per core, at most 4. The result
             does not depend on it.
@@ -61,25 +61,20 @@ class TrackOptions:
             raise InputError(f"the field of view must lie between 1 and 180 degrees, found {self.fov:g}")
         if self.hand_size_mm is not None and not 20 <= self.hand_size_mm <= 200:
             raise InputError(
-                f"the hand size is the distance from wrist to middle knuckle, about 70 to 110 mm; found {self.hand_size_mm:g}"
+                "the hand size is the distance from wrist to middle knuckle, about 70 to 110 mm; "
+                f"found {self.hand_size_mm:g}"
             )
         if not 0 <= self.min_confidence <= 1:
-            raise InputError(
-                f"the confidence threshold must lie between 0 and 1, found {self.min_confidence:g}"
-            )
+            raise InputError(f"the confidence threshold must lie between 0 and 1, found {self.min_confidence:g}")
         if self.smooth_hz is not None and not self.smooth_hz > 0:
-            raise InputError(
-                f"the smoothing cutoff must be a positive frequency in Hz, found {self.smooth_hz:g}"
-            )
+            raise InputError(f"the smoothing cutoff must be a positive frequency in Hz, found {self.smooth_hz:g}")
         if not self.image_rate > 0:
             raise InputError(f"the image rate must be positive, found {self.image_rate:g}")
         if self.max_frames is not None and self.max_frames < 1:
             raise InputError(f"the number of frames must be at least 1, found {self.max_frames}")
         if self.workers is not None and self.workers < 1:
             raise InputError(f"the number of workers must be at least 1, found {self.workers}")
-        if self.estimator != "joints" and (
-            self.joints or self.joint_order or self.joint_unit or self.joint_space
-        ):
+        if self.estimator != "joints" and (self.joints or self.joint_order or self.joint_unit or self.joint_space):
             raise InputError("stored joints were given; add the option --estimator joints to use them")
         if self.live and self.estimator == "joints":
             raise InputError("stored joints cannot be combined with live input")

@@ -46,9 +46,7 @@ class Outputs:
             for name in present:
                 (self.folder / name).unlink()
         except OSError as error:
-            raise OutputError(
-                f"cannot write to {self.folder}: {error.strerror}; choose another folder"
-            ) from error
+            raise OutputError(f"cannot write to {self.folder}: {error.strerror}; choose another folder") from error
 
     @property
     def live_overlay(self) -> Path | None:

@@ -66,6 +66,4 @@ def _frames(job: Job) -> AbstractContextManager[FrameSource | None]:
     options = job.options
     if options.estimator == "joints" and options.joints is None:
         return nullcontext()
-    return open_source(
-        job.source, live=options.live, image_rate=options.image_rate, mirrored=options.mirrored
-    )
+    return open_source(job.source, live=options.live, image_rate=options.image_rate, mirrored=options.mirrored)

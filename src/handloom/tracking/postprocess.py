@@ -30,7 +30,7 @@ def smoothed(track: HandTrack, cutoff_hz: float) -> HandTrack:
 
 
 def with_constant_bones(track: HandTrack) -> HandTrack:
-    """Give every bone its median length over the clip, keeping its direction, and put the hand back on its keypoints."""
+    """Give every bone its median length over the clip, in its own direction; then put the hand on its keypoints."""
     joints = np.array(track.joints_m, np.float64)
     for parent, child in BONES:
         bone = track.joints_m[:, :, child] - track.joints_m[:, :, parent]

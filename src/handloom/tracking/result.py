@@ -2,7 +2,6 @@
 
 import platform
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,7 +42,7 @@ class TrackResult:
             "handloom": __version__,
             "python": sys.version.split()[0],
             "platform": platform.platform(),
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "started": self.job.stopwatch.started,
             "arguments": {"source": self.job.source, **_plain(asdict(self.job.options))},
             "input": self._input(),
             "estimator": self.estimator,
@@ -95,8 +94,8 @@ class TrackResult:
         known = bool(np.isfinite(size).any())
         notes = {
             "hand size given": "fixed by the given distance from wrist to middle knuckle",
-            "tracker's own scale": "the tracker assumes an average hand; a hand 10 % larger gives depths 10 % too small. "
-            "Give --hand-size-mm for metric scale",
+            "tracker's own scale": "the tracker assumes an average hand; if the true one is 10 % larger, all lengths "
+            "and depths are 10 % too small. Give --hand-size-mm for metric scale",
             "measured by several cameras or sensors": "measured, not assumed",
         }
         return {
@@ -108,7 +107,8 @@ class TrackResult:
     def _smoothing(self) -> str:
         parts = []
         if self.job.options.smooth_hz is not None:
-            kind = "One-Euro" if self.job.options.live else "zero-phase"
+            causal = self.info is not None and self.info.frame_count is None
+            kind = "One-Euro" if causal else "zero-phase"
             parts.append(f"{kind}, {self.job.options.smooth_hz:g} Hz")
         if self.job.options.constant_bones:
             parts.append("constant bone lengths")

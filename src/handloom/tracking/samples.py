@@ -28,9 +28,7 @@ class FrameSamples:
 
     def choose(self, preferred: np.ndarray, count: int = 8) -> list[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
         """Up to `count` samples, evenly spread, from frames marked in `preferred` where there are any."""
-        inside = sorted(
-            (sample for sample in self._kept if sample[0] < len(preferred)), key=lambda sample: sample[0]
-        )
+        inside = sorted((sample for sample in self._kept if sample[0] < len(preferred)), key=lambda sample: sample[0])
         chosen = [sample for sample in inside if preferred[sample[0]]] or inside
         if not chosen:
             return []

@@ -122,6 +122,5 @@ def _not_a_video(path: Path) -> str:
             "another clip of the same camera"
         )
     return (
-        "is not a video that can be read, or ends before its first frame; "
-        "give a video, an image, or a folder of images"
+        "is not a video that can be read, or ends before its first frame; give a video, an image, or a folder of images"
     )

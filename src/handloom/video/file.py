@@ -74,9 +74,7 @@ class VideoFile(Closing):
     def __iter__(self) -> Iterator[Frame]:
         return self.select(lambda _: True)
 
-    def select(
-        self, wanted: Callable[[int], bool], limit: int | None = None, start: int = 0
-    ) -> Iterator[Frame]:
+    def select(self, wanted: Callable[[int], bool], limit: int | None = None, start: int = 0) -> Iterator[Frame]:
         """The frames from `start` on, before `limit`, whose index is wanted; the others are not converted."""
         frames = self._scan
         converter = Converter(*self._upright)

@@ -110,9 +110,7 @@ _Source = TypeVar("_Source")
 class Recording(FrameSource, Protocol):
     """A source that can be read again and again, also by several threads at a time."""
 
-    def select(
-        self, wanted: Callable[[int], bool], limit: int | None = None, start: int = 0
-    ) -> Iterator[Frame]:
+    def select(self, wanted: Callable[[int], bool], limit: int | None = None, start: int = 0) -> Iterator[Frame]:
         """The frames from `start` on, before `limit`, whose index is wanted; the others cost no conversion."""
 
 

@@ -14,9 +14,7 @@ from handloom.errors import InputError
 from handloom.video.frames import Closing, Frame, FrameProblem, VideoInfo, seconds
 from handloom.video.picture import Converter, orientation_of
 
-IMAGE_SUFFIXES = frozenset(
-    (".bmp", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-)
+IMAGE_SUFFIXES = frozenset((".bmp", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 
 
 def natural_order(path: Path) -> tuple[list[tuple[int, int | str]], str]:
@@ -77,9 +75,7 @@ class ImageSequence(Closing):
     def __iter__(self) -> Iterator[Frame]:
         return self.select(lambda _: True)
 
-    def select(
-        self, wanted: Callable[[int], bool], limit: int | None = None, start: int = 0
-    ) -> Iterator[Frame]:
+    def select(self, wanted: Callable[[int], bool], limit: int | None = None, start: int = 0) -> Iterator[Frame]:
         """The pictures from `start` on, before `limit`, whose index is wanted; the others are not read."""
         found: dict[int, FrameProblem] = {}
         try:

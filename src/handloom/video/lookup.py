@@ -29,6 +29,7 @@ class FrameLookup:
         self._lock = threading.Lock()
 
     def __call__(self, index: int) -> UInt8[np.ndarray, "H W 3"] | None:
+        """The picture of a frame; safe to call from several threads."""
         with self._lock:
             if index not in self._pictures:
                 self._read(index)

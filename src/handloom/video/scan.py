@@ -130,9 +130,7 @@ def _notes(
     elif container.format.name.startswith("matroska") and len(container.streams) == 1:
         start_s = (container.start_time or 0) / av.time_base
         if promised_s - start_s - duration_s > 0.5:
-            notes.append(
-                f"the file is cut off: its header promises {promised_s:.1f} s, {duration_s:.1f} s are there"
-            )
+            notes.append(f"the file is cut off: its header promises {promised_s:.1f} s, {duration_s:.1f} s are there")
     if repeated:
         notes.append(f"{repeated} frames repeat the timestamp of another and are left out")
     return tuple(notes)

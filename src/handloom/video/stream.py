@@ -101,9 +101,7 @@ class Stream(Closing):
                         yield Frame(index, pts, seconds(pts, self._time_base), self._converter.rgb(picture))
             self.cut_short = bool(self._broken) or self._endless
             if self._broken:
-                self._report(
-                    None, None, f"{self._address}: broke off after {index + 1} pictures: {self._broken}"
-                )
+                self._report(None, None, f"{self._address}: broke off after {index + 1} pictures: {self._broken}")
             elif self._endless:
                 self._report(None, None, f"{self._address}: the stream ended after {index + 1} pictures")
         finally:

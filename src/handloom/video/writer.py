@@ -66,9 +66,7 @@ class VideoWriter:
         self._container = av.open(self._file, "w", format="mp4", options=clock)
         rate = Fraction(frame_rate).limit_denominator(1001) if 0 < frame_rate < math.inf else Fraction(30)
         options = _ENCODER | {"g": str(max(1, round(2 * rate)))}
-        self._stream = self._container.add_stream(
-            "libx264", rate=max(rate, Fraction(1, 1001)), options=options
-        )
+        self._stream = self._container.add_stream("libx264", rate=max(rate, Fraction(1, 1001)), options=options)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, self._format
         self._stream.time_base = time_base
         context = self._stream.codec_context

@@ -57,9 +57,7 @@ def draw_hands(
         InputError: the image cannot be drawn on.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise InputError(
-            f"expected an image of (height, width, 3) uint8 to draw on, found {image.shape} {image.dtype}"
-        )
+        raise InputError(f"expected an image of (height, width, 3) uint8 to draw on, found {image.shape} {image.dtype}")
     if not (image.flags.c_contiguous and image.flags.writeable):
         raise InputError("the image to draw on must be C-contiguous and writable; pass a copy: image.copy()")
     reach = 10 * max(image.shape)
@@ -67,9 +65,7 @@ def draw_hands(
         drawable = valid & (np.abs(keypoints_px) < reach).all(-1)
     for hand in range(len(HANDS)):
         if drawable[hand].any():
-            _draw_hand(
-                image, hand, keypoints_px[hand], drawable[hand], np.clip(confidence[hand], 0, 1), labels
-            )
+            _draw_hand(image, hand, keypoints_px[hand], drawable[hand], np.clip(confidence[hand], 0, 1), labels)
 
 
 def _draw_hand(
@@ -98,9 +94,7 @@ def _draw_hand(
         a, b = BONES[bone]
         cv2.line(image, at[a], at[b], bone_colour[bone], bone_width[bone], cv2.LINE_AA, _SHIFT)
     for joint in np.flatnonzero(drawable).tolist():
-        cv2.circle(
-            image, at[joint], radius[joint] + edge * _SUBPIXEL // 2, outline, cv2.FILLED, cv2.LINE_AA, _SHIFT
-        )
+        cv2.circle(image, at[joint], radius[joint] + edge * _SUBPIXEL // 2, outline, cv2.FILLED, cv2.LINE_AA, _SHIFT)
         cv2.circle(image, at[joint], radius[joint], joint_colour[joint], cv2.FILLED, cv2.LINE_AA, _SHIFT)
     if label and drawable[WRIST]:
         _draw_badge(image, hand, points, drawable, width)

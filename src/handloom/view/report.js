@@ -102,7 +102,7 @@ const low = data.poses.low_m, high = data.poses.high_m;
 const middle = low.map((x, k) => (x + high[k]) / 2);
 const radius = Math.max(0.12, Math.hypot(...low.map((x, k) => high[k] - x)) / 2);
 const floor = high[1] + 0.04;
-const view = { yaw: 0.5, pitch: 0.3, distance: 2.5 * radius, target: middle };
+const view = { yaw: 0.5, pitch: 0.3, distance: 3.2 * radius, target: middle };
 const scene = $("scene");
 
 /** World point to [x, y, depth, pixels per metre]; null behind the viewer. */

@@ -71,8 +71,7 @@ def _page(track: HandTrack, run: Mapping[str, Any], samples: Sequence[tuple[int,
         warnings=parts.warnings(track, run),
         plots="".join(parts.plot(plot) for plot in data["plots"]),
         fingers="".join(
-            f'<span class="key" style="--c:{hex_colour(rgb)}">{name}</span>'
-            for name, rgb in zip(FINGERS, FINGER_RGB)
+            f'<span class="key" style="--c:{hex_colour(rgb)}">{name}</span>' for name, rgb in zip(FINGERS, FINGER_RGB)
         ),
         decimation=_decimation(len(track)),
         summary=parts.summary(track),

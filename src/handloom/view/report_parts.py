@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from handloom.hands import CameraSource, HandTrack, ScaleSource
-from handloom.metrics.track import PALM_BONE_INDICES, HandSummary, bone_lengths, bone_spread, summarise
-from handloom.skeleton import BONES, FINGERS, HANDS, JOINT_NAMES
+from handloom.metrics.track import PALM_BONE_INDICES, HandSummary, bone_spread, summarise
+from handloom.skeleton import BONES, FINGERS, HANDS, JOINT_NAMES, bone_lengths
 from handloom.view.colours import HAND_RGB, hex_colour
 
 _LISTED_PROBLEMS = 200
@@ -99,9 +99,7 @@ def cards(track: HandTrack, run: Mapping[str, Any]) -> str:
         ),
     ]
     if seconds and frames:
-        items.append(
-            ("Processed at", f"{frames / seconds:.3g}/s", f"frames per second, {seconds:,.1f} s in all")
-        )
+        items.append(("Processed at", f"{frames / seconds:.3g}/s", f"frames per second, {seconds:,.1f} s in all"))
     return "".join(
         f"<div><dt>{name}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>"
         for name, value, more in items
@@ -128,9 +126,7 @@ def warnings(track: HandTrack, run: Mapping[str, Any]) -> str:
         text = f"{_count(number, 'frame was', 'frames were')} skipped; nothing was filled in."
         items.append(("bad", "Damaged input.", text, _problem_list(problems)))
     if counts.get("dropped"):
-        text = (
-            f"{int(counts['dropped']):,} live frames came faster than they could be tracked and were dropped."
-        )
+        text = f"{int(counts['dropped']):,} live frames came faster than they could be tracked and were dropped."
         items.append(("warn", "Frames dropped.", text, ""))
     if counts.get("duplicates_removed"):
         number = int(counts["duplicates_removed"])
@@ -191,7 +187,7 @@ def summary(track: HandTrack) -> str:
 def bones(track: HandTrack) -> str:
     """Bars of each bone's length spread, finger by finger, left above right; a hand never seen has none."""
     spread = bone_spread(track)
-    hands = [hand for hand in range(len(HANDS)) if np.isfinite(bone_lengths(track)[:, hand]).any()]
+    hands = [hand for hand in range(len(HANDS)) if np.isfinite(bone_lengths(track.joints_m)[:, hand]).any()]
     if not hands:
         return '<p class="note">no hand found</p>'
     longest = max(0.05, float(np.nanmax(spread)) if np.isfinite(spread).any() else 0)
@@ -263,8 +259,7 @@ def table(facts: Mapping[str, Any]) -> str:
     if not facts:
         return '<p class="note">not recorded</p>'
     rows = "".join(
-        f"<tr><th>{escape(str(name))}</th><td>{escape(_plain(value))}</td></tr>"
-        for name, value in facts.items()
+        f"<tr><th>{escape(str(name))}</th><td>{escape(_plain(value))}</td></tr>" for name, value in facts.items()
     )
     return f"<table>{rows}</table>"
 

@@ -56,9 +56,7 @@ class HandShapes:
         self._joints.batched_scales = np.where(valid, self._radii, 0).astype(np.float32)
         self._bones.batched_positions = start
         self._bones.batched_wxyzs = _from_z_axis(along, np.where(drawn, length, 1))
-        self._bones.batched_scales = np.stack([width, width, np.where(drawn, length, 0)], -1).astype(
-            np.float32
-        )
+        self._bones.batched_scales = np.stack([width, width, np.where(drawn, length, 0)], -1).astype(np.float32)
         self._label.visible = bool(valid[WRIST])
         if valid[WRIST]:
             self._label.position = placed[WRIST] + np.array([0, 0.012, 0], np.float32)
@@ -121,12 +119,10 @@ def _cylinder() -> tuple[np.ndarray, np.ndarray]:
 def _sphere() -> tuple[np.ndarray, np.ndarray]:
     """Unit sphere of latitude rings."""
     rings = 8
-    polar, angle = np.meshgrid(
-        np.linspace(0, np.pi, rings + 1), np.arange(_SIDES) * 2 * np.pi / _SIDES, indexing="ij"
+    polar, angle = np.meshgrid(np.linspace(0, np.pi, rings + 1), np.arange(_SIDES) * 2 * np.pi / _SIDES, indexing="ij")
+    vertices = np.stack([np.sin(polar) * np.cos(angle), np.sin(polar) * np.sin(angle), np.cos(polar)], -1).reshape(
+        -1, 3
     )
-    vertices = np.stack(
-        [np.sin(polar) * np.cos(angle), np.sin(polar) * np.sin(angle), np.cos(polar)], -1
-    ).reshape(-1, 3)
     ring, side = np.meshgrid(np.arange(rings), np.arange(_SIDES), indexing="ij")
     a, b = ring * _SIDES + side, ring * _SIDES + (side + 1) % _SIDES
     c, d = a + _SIDES, b + _SIDES

@@ -103,9 +103,7 @@ class _Player:
                 )
                 far.on_update(lambda _: camera.set_distance(far.value))
         with gui.add_folder("Trust"):
-            gui.add_markdown(
-                f"Camera: **{self._track.camera_source}**  \nScale: **{self._track.scale_source}**"
-            )
+            gui.add_markdown(f"Camera: **{self._track.camera_source}**  \nScale: **{self._track.scale_source}**")
 
     def _show(self, index: int) -> None:
         track, index = self._track, min(index, len(self._track) - 1)
@@ -113,9 +111,7 @@ class _Player:
             for hand, shapes in enumerate(self._hands):
                 shapes.show(track.joints_m[index, hand], track.valid[index, hand])
             if self._camera:
-                self._camera.frustum.image = (
-                    self._frames(index) if self._frames and self._image_on.value else None
-                )
+                self._camera.frustum.image = self._frames(index) if self._frames and self._image_on.value else None
                 if track.frame == "world" and track.world_from_camera is not None:
                     self._camera.move(track.world_from_camera[index])
             seen = [name for name, present in zip(HANDS, track.present[index]) if present]
