@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from handloom.errors import InputError
 from handloom.geometry import (
@@ -12,6 +11,7 @@ from handloom.geometry import (
     align_wrist,
     rotation_from_vector,
 )
+from with_torch import needs_torch, torch
 
 
 def moved(seed: int = 0, batch: tuple[int, ...] = (5, 3)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -121,6 +121,7 @@ def test_too_few_or_collinear_points_are_invalid(align: object, dtype: type) -> 
     assert np.isfinite(found.apply(target.astype(dtype))[5]).all()
 
 
+@needs_torch
 def test_torch_equals_numpy_with_right_gradients() -> None:
     source, target, _ = moved(batch=(2,))
     target = target[:, :5] + np.random.default_rng(0).normal(size=(2, 5, 3))

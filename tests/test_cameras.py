@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from handloom.errors import CalibrationError
 from handloom.geometry import BrownConrady, Camera, DoubleSphere, KannalaBrandt, OVFishEye62, Pinhole
 from handloom.geometry.mappings import EQUIDISTANT
+from with_torch import needs_torch, torch
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden" / "cameras.npz"
 
@@ -133,6 +133,7 @@ def test_reference_numbers(name: str) -> None:
     np.testing.assert_allclose(rays, eye / np.linalg.norm(eye, axis=-1, keepdims=True), rtol=0, atol=1e-8)
 
 
+@needs_torch
 @every_camera
 def test_torch_equals_numpy_and_gradients_are_right(camera: Camera) -> None:
     random = np.random.default_rng(2)
@@ -151,6 +152,7 @@ def test_torch_equals_numpy_and_gradients_are_right(camera: Camera) -> None:
     np.testing.assert_allclose(camera.jacobian(points), jacobian.permute(1, 0, 2).numpy(), rtol=1e-9, atol=1e-8)
 
 
+@needs_torch
 @every_camera
 def test_invalid_entries_are_nan_and_leave_the_gradient_alone(camera: Camera) -> None:
     points = torch.tensor(
@@ -173,6 +175,7 @@ def test_invalid_entries_are_nan_and_leave_the_gradient_alone(camera: Camera) ->
     assert positions.grad.isfinite().all()
 
 
+@needs_torch
 @every_camera
 @pytest.mark.parametrize("kind", ["numpy", "torch"])
 def test_single_precision_stays_single(camera: Camera, kind: str) -> None:

@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from handloom.errors import InputError
 from handloom.geometry import (
@@ -15,6 +14,7 @@ from handloom.geometry import (
     crop_boxes,
     crop_keypoints,
 )
+from with_torch import needs_torch, torch
 
 FISHEYE = KannalaBrandt(800, 800, 240.0, 240.0, 400.0, 400.0, (-0.01, 0.003, -0.001, 0.0002))
 CAMERAS: tuple[Camera, ...] = (
@@ -81,6 +81,7 @@ def test_a_straight_line_is_straight_in_the_crop_of_a_fisheye() -> None:
     assert bend(in_crop) < 1e-9
 
 
+@needs_torch
 def test_the_map_resamples_an_image() -> None:
     y, x = np.mgrid[: FISHEYE.height, : FISHEYE.width].astype(np.float32)
     joints = hands()
@@ -135,6 +136,7 @@ def test_missing_joints_and_single_points() -> None:
         crop_keypoints(CAMERAS[0], keypoints, size=64, margin=0.5)
 
 
+@needs_torch
 def test_torch_equals_numpy() -> None:
     keypoints = FISHEYE.project(hands())[0]
     expected = crop_keypoints(FISHEYE, keypoints, size=32, margin=1.2)

@@ -1,6 +1,7 @@
 import json
 import re
 import resource
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -194,23 +195,29 @@ def test_damaged_and_newer_results(tmp_path):
         assert message in refusal(changed_table(path, **options)), message
 
 
-@pytest.fixture
+@contextmanager
 def little_space():
-    """No file may grow beyond 4 kB: the operating system refuses to write, as it does on a full disk."""
+    """No file may grow beyond 4 kB: the operating system refuses to write, as it does on a full disk.
+
+    Around the write only: pytest's own output may go to a file that is longer.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_a_write_that_fails_leaves_what_was_there(tmp_path, there, little_space):
+def test_a_write_that_fails_leaves_what_was_there(tmp_path, there):
     paths = [tmp_path / "hands.parquet", tmp_path / "run.json"]
     for path in paths if there else []:
         path.write_text("before")
-    with pytest.raises(OutputError, match=r"cannot write .*hands\.parquet: File too large; nothing was changed"):
+    refusal = r"cannot write .*hands\.parquet: File too large; nothing was changed"
+    with pytest.raises(OutputError, match=refusal), little_space():
         write_track(paths[0], RECORDS["gaps"])
-    with pytest.raises(OutputError, match=r"cannot write .*run\.json: File too large"):
+    with pytest.raises(OutputError, match=r"cannot write .*run\.json: File too large"), little_space():
         write_json(paths[1], {"long": "x" * 9000})
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {p.name: "before" for p in paths if there}
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 
 from handloom.errors import InputError
 from handloom.geometry import BrownConrady, Camera, DoubleSphere, KannalaBrandt, Pinhole, lift, lift_keypoints
+from with_torch import needs_torch, torch
 
 CAMERAS: tuple[Camera, ...] = (
     Pinhole(640, 480, 510.0, 505.0, 322.0, 236.0),
@@ -110,6 +110,7 @@ def test_what_determines_no_depth_is_said() -> None:
     assert np.isnan(found.translation[~found.valid]).all()
 
 
+@needs_torch
 def test_torch_equals_numpy_with_right_gradients() -> None:
     relative, wrist = hands(batch=(3,))
     random = np.random.default_rng(1)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from handloom.benchmarks.triangulation import bench_triangulation
 from handloom.errors import InputError
@@ -27,6 +26,7 @@ from handloom.geometry import (
     triangulate_dlt,
     vector_from_rotation,
 )
+from with_torch import needs_torch, torch
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden" / "triangulation.npz"
 needs_golden = pytest.mark.skipif(not GOLDEN.exists(), reason=f"the reference numbers {GOLDEN} are not on this machine")
@@ -266,6 +266,7 @@ def test_what_cannot_be_triangulated_is_invalid() -> None:
     assert triangulate([camera] * 2, poses, pixels[:, :0]).points.shape == (0, 3)
 
 
+@needs_torch
 @pytest.mark.parametrize("robust", Robust)
 def test_torch_equals_numpy(robust: Robust) -> None:
     cameras = list(MODELS)
@@ -287,6 +288,7 @@ def test_torch_equals_numpy(robust: Robust) -> None:
     )
 
 
+@needs_torch
 @pytest.mark.parametrize("dim", [2, 3])
 def test_gradients_of_the_dlt(dim: int) -> None:
     poses, _, pixels = scene([PINHOLE] * 4, n=3)
@@ -337,6 +339,7 @@ def test_dlt_refuses_shapes_that_do_not_fit() -> None:
         unchecked(np.zeros((2, 3, 4)), np.zeros((2, 5, 2)), np.zeros((2, 4)))
 
 
+@needs_torch
 def test_rotation_vectors() -> None:
     quarter = rotation_from_vector(np.array([0, 0, np.pi / 2]))
     np.testing.assert_allclose(quarter, [[0, -1, 0], [1, 0, 0], [0, 0, 1]], atol=1e-15)
