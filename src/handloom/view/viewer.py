@@ -175,5 +175,5 @@ def _set_stage(server: viser.ViserServer, low: np.ndarray, high: np.ndarray) -> 
     )
     server.initial_camera.up = (0.0, -1.0, 0.0)
     server.initial_camera.look_at = tuple(centre)
-    server.initial_camera.position = tuple(centre + np.array([0.75, -0.6, -1.15]) * max(size, 0.25))
+    server.initial_camera.position = tuple(centre + np.array([1.0, -0.8, -1.6]) * max(size, 0.25))
     server.initial_camera.fov = float(np.radians(50))
