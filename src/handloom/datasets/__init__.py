@@ -1,0 +1,1 @@
+"""The native store (a LeRobot v3 data set): written, read, checked, cut into clips, augmented."""

@@ -1,0 +1,82 @@
+"""Health check of a store: one verdict per item, and a contact sheet to look at."""
+
+from pathlib import Path
+
+from handloom.datasets.check_files import (
+    check_gaps,
+    check_rows,
+    check_tables,
+    check_times,
+    check_videos,
+)
+from handloom.datasets.check_hands import (
+    check_bones,
+    check_calibration,
+    check_constant,
+    check_finite,
+    check_reprojection,
+    check_sides,
+)
+from handloom.datasets.check_labels import check_balance, check_leakage
+from handloom.datasets.contact_sheet import write_contact_sheet
+from handloom.datasets.store import Store
+from handloom.datasets.verdicts import Finding, RecordingCheck, State, Verdict, merged
+from handloom.errors import HandloomError
+from handloom.tracking.progress import Progress, silent
+
+SCHEMA, SHEET = "schema", "contact sheet"
+STAGE = "check"
+
+_CHECKS: tuple[tuple[str, RecordingCheck, str], ...] = (
+    ("rate and timestamps", check_times, "capture times increase at the stored rate"),
+    ("gaps", check_gaps, "no frames are missing"),
+    ("videos", check_videos, "all there, with a picture for every frame"),
+    ("finite numbers", check_finite, "no NaN, no infinity"),
+    ("constant poses", check_constant, "no hand or camera is frozen or collapsed"),
+    ("bone lengths", check_bones, "bones keep their length"),
+    ("left and right", check_sides, "no hand is on the wrong side"),
+    ("calibration", check_calibration, "cameras fit their pictures and see the hands"),
+    ("reprojection", check_reprojection, "stored image positions are the projected joints"),
+)
+
+
+def check(root: Path, contact_sheet: Path | None = None, progress: Progress = silent) -> list[Verdict]:
+    """Check a store as a whole.
+
+    Args:
+        root: its folder.
+        contact_sheet: PNG to write; None writes none.
+        progress: told how many recordings are through.
+
+    Returns:
+        A verdict per item; a store that cannot be opened fails "schema" and has no others.
+
+    Raises:
+        OutputError: the contact sheet cannot be written.
+    """
+    try:
+        store = Store(root)
+    except HandloomError as failure:
+        return [Verdict(SCHEMA, State.FAIL, str(failure))]
+    schema = check_tables(store)
+    found: dict[str, list[Finding]] = {item: [] for item, _, _ in _CHECKS}
+    for recording in store.recordings:
+        try:
+            columns = store.columns(recording.index)
+        except HandloomError as failure:
+            schema.append(Finding(State.FAIL, str(failure)))
+            continue
+        schema += check_rows(store, recording, columns)
+        for item, judge, _ in _CHECKS:
+            found[item] += judge(store, recording, columns)
+        progress(STAGE, recording.index + 1, len(store))
+    frames = sum(recording.length for recording in store.recordings)
+    verdicts = [merged(SCHEMA, schema, f"{len(store)} recordings, {frames} frames, {store.layout.fps} frames/s")]
+    verdicts += [merged(item, found[item], good) for item, _, good in _CHECKS]
+    actions = len(store.words["action"])
+    verdicts.append(merged("class balance", check_balance(store), f"{actions} actions"))
+    verdicts.append(merged("split leakage", check_leakage(store), "no subject is in training and in test"))
+    if contact_sheet is not None:
+        write_contact_sheet(store, contact_sheet)
+        verdicts.append(Verdict(SHEET, State.OK, f"look at {contact_sheet}"))
+    return verdicts

@@ -1,0 +1,75 @@
+"""Pictures out of a store with the hands drawn on them, to look at."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from handloom.datasets.layout import KEYPOINTS, PICTURED, VISIBLE, camera_feature
+from handloom.datasets.loader import read_frames
+from handloom.datasets.store import Store, StoredRecording
+from handloom.errors import HandloomError, OutputError
+from handloom.formats.atomic import replacing
+from handloom.video.file import VideoFile
+from handloom.view.overlay import draw_hands
+
+ROWS, COLUMNS, CELL = 6, 4, (480, 270)
+_TEXT, _BACK = (235, 235, 235), 24
+
+
+def write_contact_sheet(store: Store, path: Path) -> None:
+    """Up to six recordings below each other, up to four of their cameras (or moments of the only one) side by side.
+
+    Raises:
+        OutputError: the sheet cannot be written.
+    """
+    chosen = np.unique(np.linspace(0, len(store) - 1, ROWS).round().astype(int))
+    rows = [np.hstack(_row(store, store.recordings[number])) for number in chosen]
+    done, png = cv2.imencode(".png", cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+    if not done:
+        raise OutputError(f"cannot write {path}: the picture cannot be encoded")
+    with replacing(path) as part:
+        part.write_bytes(png.tobytes())
+
+
+def _row(store: Store, recording: StoredRecording) -> list[UInt8[np.ndarray, "h w 3"]]:
+    cameras = [camera.name for camera in store.layout.cameras if camera.pictures]
+    if not cameras:
+        return [_captioned(_blank(), f"{recording.name}: no pictures")] * COLUMNS
+    picked = [cameras[i] for i in np.unique(np.linspace(0, len(cameras) - 1, COLUMNS).round().astype(int))]
+    moments = COLUMNS // len(picked)
+    cells = []
+    for camera in picked:
+        for moment in range(moments):
+            frame = (2 * moment + 1) * recording.length // (2 * moments)
+            cells.append(_captioned(_picture(store, recording, camera, frame), f"{recording.name} {camera} {frame}"))
+    return cells + [_blank()] * (COLUMNS - len(cells))
+
+
+def _picture(store: Store, recording: StoredRecording, camera: str, frame: int) -> UInt8[np.ndarray, "h w 3"]:
+    path, first = recording.videos[camera]
+    names = [camera_feature(camera, part) for part in (KEYPOINTS, VISIBLE, PICTURED)]
+    try:
+        keypoints, visible, pictured = (store.columns(recording.index, names)[name][frame] for name in names)
+        picture = read_frames(VideoFile(path), np.array([first + frame]))[0]
+    except (HandloomError, OSError):
+        return _captioned(_blank(), "cannot be read", 60)
+    if not pictured:
+        return _captioned(_blank(), "no picture", 60)
+    scale = np.array([CELL[0] / picture.shape[1], CELL[1] / picture.shape[0]])
+    drawn = np.asarray(cv2.resize(picture, CELL, interpolation=cv2.INTER_LINEAR))
+    shown = visible & np.isfinite(keypoints).all(-1)
+    draw_hands(drawn, ((keypoints + 0.5) * scale - 0.5).astype(np.float32), shown, shown.astype(np.float32))
+    return drawn
+
+
+def _blank() -> UInt8[np.ndarray, "h w 3"]:
+    return np.full((CELL[1], CELL[0], 3), _BACK, np.uint8)
+
+
+def _captioned(picture: UInt8[np.ndarray, "h w 3"], text: str, y: int = 18) -> UInt8[np.ndarray, "h w 3"]:
+    result = picture.copy()
+    result[y - 16 : y + 8] //= 3  # letters of another thickness would have another width: no outline
+    cv2.putText(result, text, (8, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _TEXT, 1, cv2.LINE_AA)
+    return result

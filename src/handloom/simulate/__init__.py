@@ -1,0 +1,1 @@
+"""The virtual capture studio: hands, motion, objects, cameras and renderer."""
