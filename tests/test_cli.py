@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 import handloom
 from handloom.cli import main
 from handloom.formats.cameras import write_camera
+from handloom.formats.result import read_run
 from handloom.geometry import Pinhole
 from handloom.terminal import ProgressBar
 from make_video import clip, sound_only
@@ -154,6 +156,45 @@ def test_a_full_disk_is_said_and_leaves_no_half_files(tmp_path):
     # What was finished before is whole.
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["hands.parquet"]
     assert len(handloom.load(tmp_path / "out")) == 300
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_in_a_process_of_its_own(tmp_path, presses):
+    """Once: whole outputs, marked partial. Twice at once: it ends, and no file is half written."""
+    pytest.importorskip("mediapipe")
+    video = clip(tmp_path / "clip.mp4", 1000, width=640, height=480)
+    out = tmp_path / "out"
+    command = [sys.executable, "-u", "-c", INTERRUPTED, "track", str(video), "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "tracking\n"
+    for _ in range(presses):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    if presses == 1:
+        assert read_run(out)["partial"] is True
+        assert 0 < len(handloom.load(out)) < 1000
+        assert (out / "overlay.mp4").is_file()
+    elif list(out.iterdir()):  # a slow machine may have begun to write before the second one
+        assert len(handloom.load(out)) < 1000
+    assert not [path for path in out.iterdir() if path.name.endswith(".part")]
+
+
+INTERRUPTED = """
+import sys
+import handloom.terminal as terminal
+from handloom.cli import main
+show = terminal.ProgressBar.__call__
+def announce(self, stage, done, total):
+    if done == 10:
+        print("tracking", flush=True)
+    show(self, stage, done, total)
+terminal.ProgressBar.__call__ = announce
+sys.exit(main())
+"""
 
 
 def test_unknown_options_are_refused():

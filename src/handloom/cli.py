@@ -23,6 +23,8 @@ def track(
 ) -> None:
     """Track both hands in a video: metric 3D poses, overlay video, report page.
 
+    Ctrl-C finishes the outputs for the frames done, marked partial; the exit code is then 130.
+
     Args:
         source: Video file, image folder, glob, one image, webcam index, or stream URL.
         out: Folder for hands.parquet, overlay.mp4, report.html and run.json.
@@ -39,6 +41,8 @@ def track(
     with ProgressBar() as progress:
         result = run(Job(source, tracking, progress), Outputs(out, overwrite, overlay, report))
     print_result(result.summary(), out)
+    if result.partial:
+        sys.exit(130)
 
 
 @app.command

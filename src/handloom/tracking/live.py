@@ -122,6 +122,6 @@ def track_live(frames: FrameSource, job: Job, overlay: Path | None) -> TrackResu
         problems=list(frames.problems),
         duplicates_removed=hands.duplicates,
         dropped=frames.dropped,
-        partial=job.interruption.requested or frames.cut_short,
+        partial=frames.cut_short,
         samples=samples.choose(track.any_hand),
     )
