@@ -58,6 +58,16 @@ def test_help_lists_the_verbs_and_imports_nothing_heavy():
     assert done.stdout.strip().endswith("[]")
 
 
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"handloom {handloom.__version__}\n"
+
+
+def test_a_failed_run_leaves_no_empty_folder(tmp_path, capsys):
+    error_of(capsys, "track", tmp_path / "no.mp4", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_importing_handloom_imports_neither_torch_nor_mediapipe():
     script = (
         "import sys, handloom; handloom.track; handloom.HandTrack; print({'torch', 'mediapipe'} & set(sys.modules))"
@@ -178,9 +188,9 @@ def test_ctrl_c_in_a_process_of_its_own(tmp_path, presses):
         assert read_run(out)["partial"] is True
         assert 0 < len(handloom.load(out)) < 1000
         assert (out / "overlay.mp4").is_file()
-    elif list(out.iterdir()):  # a slow machine may have begun to write before the second one
+    elif out.exists():  # a slow machine may have begun to write before the second one
         assert len(handloom.load(out)) < 1000
-    assert not [path for path in out.iterdir() if path.name.endswith(".part")]
+    assert not list(tmp_path.glob("out/*.part"))
 
 
 INTERRUPTED = """
@@ -228,6 +238,24 @@ def test_info_of_a_calibration_without_size(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "BrownConrady" in printed
     assert "901" in printed
+
+
+def test_info_of_a_cut_off_video_says_so(tmp_path, capsys):
+    whole = clip(tmp_path / "whole.mp4", 60, container_options={"movflags": "faststart"})
+    cut = write(tmp_path / "cut.mp4", whole.read_bytes()[:-400])
+    assert main(["info", str(cut)]) == 0
+    assert re.search(r"problem\s+the file is cut off: its header promises 60 frames", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bench", "track", "clip.mp4", "--repetitions", "0"], "repetitions must be at least 1, found 0"),
+        (["bench", "triangulation", "--views", "1"], "at least 1 point and 2 views, found 200000 and 1"),
+    ],
+)
+def test_impossible_benchmarks(arguments, message, capsys):
+    assert message in error_of(capsys, *arguments)
 
 
 def test_the_progress_bar_counts(capsys):

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+RESULT_FILES = ("hands.parquet", "overlay.mp4", "report.html", "run.json")
 STAGES = {"track": "tracking", "overlay": "drawing overlay"}
 
 
@@ -67,7 +68,7 @@ def print_result(summary: Mapping[str, Any], out: Path) -> None:
     if len(summary["problems"]) > 5:
         rows.append(("problems", f"{len(summary['problems'])} in all, listed in run.json"))
     rows += [("note", note) for note in summary["notes"]]
-    rows.append(("results", ", ".join(str(path) for path in sorted(out.iterdir()) if not path.name.startswith("."))))
+    rows.append(("results", ", ".join(str(out / name) for name in RESULT_FILES if (out / name).exists())))
     print_rows("Hands tracked" if counts["frames_with_hand"] else "No hand was found", rows)
 
 

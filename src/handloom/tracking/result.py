@@ -20,7 +20,11 @@ from handloom.video import FrameProblem, VideoInfo
 
 @dataclass(eq=False)
 class TrackResult:
-    """A record with everything that a user should know about how it came about."""
+    """A record with everything that a user should know about how it came about.
+
+    `partial`: poses of later frames are missing. `interrupted`: by the user, in any stage. `overlay_written`: by live
+    tracking, frame by frame.
+    """
 
     track: HandTrack
     job: Job
@@ -31,6 +35,8 @@ class TrackResult:
     duplicates_removed: int = 0
     dropped: int = 0
     partial: bool = False
+    interrupted: bool = False
+    overlay_written: bool = False
     notes: list[str] = field(default_factory=list)
     samples: list[tuple[int, np.ndarray]] = field(default_factory=list)
     input_sha256: str | None = None
@@ -43,7 +49,7 @@ class TrackResult:
             "python": sys.version.split()[0],
             "platform": platform.platform(),
             "started": self.job.stopwatch.started,
-            "arguments": {"source": self.job.source, **_plain(asdict(self.job.options))},
+            "arguments": {"source": self.job.source, **asdict(self.job.options)},
             "input": self._input(),
             "estimator": self.estimator,
             "camera": self.camera.describe()
@@ -57,7 +63,7 @@ class TrackResult:
                 "frames_with_both": int(present.all(1).sum()),
                 "left": int(present[:, LEFT].sum()),
                 "right": int(present[:, RIGHT].sum()),
-                "skipped": len(self.problems),
+                "skipped": sum(problem.index is not None for problem in self.problems),
                 "dropped": self.dropped,
                 "duplicates_removed": self.duplicates_removed,
             },
@@ -73,11 +79,16 @@ class TrackResult:
             },
         }
 
+    @property
+    def input_path(self) -> Path:
+        """Where the source lies, if it is a file or folder: absolute, so that it is found from anywhere."""
+        return Path(str(self.job.source)).expanduser().absolute()
+
     def _input(self) -> dict[str, Any]:
         if self.info is None:
-            return {"path": self.job.source, "sha256": self.input_sha256}
+            return {"path": str(self.input_path), "sha256": self.input_sha256}
         return {
-            "path": self.info.path,
+            "path": str(self.input_path) if self.input_path.exists() else self.info.path,
             "sha256": self.input_sha256,
             "width": self.info.width,
             "height": self.info.height,
@@ -113,7 +124,3 @@ class TrackResult:
         if self.job.options.constant_bones:
             parts.append("constant bone lengths")
         return ", ".join(parts) or "off"
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
