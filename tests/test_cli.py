@@ -168,8 +168,8 @@ def test_a_full_disk_is_said_and_leaves_no_half_files(tmp_path):
     assert len(handloom.load(tmp_path / "out")) == 300
 
 
-@pytest.mark.parametrize("presses", [1, 2])
-def test_ctrl_c_in_a_process_of_its_own(tmp_path, presses):
+@pytest.mark.parametrize(("presses", "number"), [(1, signal.SIGINT), (2, signal.SIGINT), (1, signal.SIGTERM)])
+def test_ctrl_c_in_a_process_of_its_own(tmp_path, presses, number):
     """Once: whole outputs, marked partial. Twice at once: it ends, and no file is half written."""
     pytest.importorskip("mediapipe")
     video = clip(tmp_path / "clip.mp4", 1000, width=640, height=480)
@@ -179,7 +179,7 @@ def test_ctrl_c_in_a_process_of_its_own(tmp_path, presses):
     assert process.stdout is not None
     assert process.stdout.readline() == "tracking\n"
     for _ in range(presses):
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         time.sleep(0.01)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130

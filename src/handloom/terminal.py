@@ -10,6 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 RESULT_FILES = ("hands.parquet", "overlay.mp4", "report.html", "run.json")
+ADVICE = {
+    "guessed": ". Depth is only as good as this guess: give --camera or --fov",
+    "tracker's own scale": ". If the true hand is 10 % larger, so is everything: give --hand-size-mm",
+}
 STAGES = {"track": "tracking", "overlay": "drawing overlay"}
 
 
@@ -53,8 +57,8 @@ def print_result(summary: Mapping[str, Any], out: Path) -> None:
         ("frames", f"{frames}" + (" (partial: interrupted or cut off)" if summary["partial"] else "")),
         ("with a hand", _share(counts["frames_with_hand"], frames)),
         ("left, right, both", ", ".join(str(counts[key]) for key in ("left", "right", "frames_with_both"))),
-        ("camera", camera["note"]),
-        ("scale", f"{scale['source']}: {scale['note']}"),
+        ("camera", camera["note"] + ADVICE.get(camera["source"], "")),
+        ("scale", scale["note"] + ADVICE.get(scale["source"], "")),
         (
             "time",
             f"{summary['timings_s']['total']:.1f} s ({frames / summary['timings_s']['total']:.0f} frames/s)",

@@ -10,12 +10,18 @@ from typing import Any
 import numpy as np
 
 from handloom import __version__
-from handloom.hands import HandTrack
+from handloom.hands import HandTrack, ScaleSource
 from handloom.metrics.track import hand_size
 from handloom.skeleton import LEFT, RIGHT
 from handloom.tracking.camera_choice import CameraChoice
 from handloom.tracking.job import Job
 from handloom.video import FrameProblem, VideoInfo
+
+_SCALE_NOTES = {
+    ScaleSource.HAND_SIZE: "the given distance from wrist to middle knuckle",
+    ScaleSource.TRACKER: "the size that the tracker gives an average hand",
+    ScaleSource.MEASURED: "several cameras or sensors",
+}
 
 
 @dataclass(eq=False)
@@ -103,16 +109,10 @@ class TrackResult:
     def _scale(self) -> dict[str, Any]:
         size = hand_size(self.track)
         known = bool(np.isfinite(size).any())
-        notes = {
-            "hand size given": "fixed by the given distance from wrist to middle knuckle",
-            "tracker's own scale": "the tracker assumes an average hand; if the true one is 10 % larger, all lengths "
-            "and depths are 10 % too small. Give --hand-size-mm for metric scale",
-            "measured by several cameras or sensors": "measured, not assumed",
-        }
         return {
             "source": str(self.track.scale_source),
             "hand_size_mm": float(np.nanmedian(size)) * 1000 if known else None,
-            "note": notes[self.track.scale_source],
+            "note": _SCALE_NOTES[self.track.scale_source],
         }
 
     def _smoothing(self) -> str:
