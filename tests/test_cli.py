@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 import handloom
 from handloom.cli import main
 from handloom.formats.cameras import write_camera
+from handloom.formats.result import read_run
 from handloom.geometry import Pinhole
 from handloom.terminal import ProgressBar
 from make_video import clip, sound_only
@@ -54,6 +56,16 @@ def test_help_lists_the_verbs_and_imports_nothing_heavy():
     for verb in ("track", "view", "info", "bench"):
         assert verb in done.stdout
     assert done.stdout.strip().endswith("[]")
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"handloom {handloom.__version__}\n"
+
+
+def test_a_failed_run_leaves_no_empty_folder(tmp_path, capsys):
+    error_of(capsys, "track", tmp_path / "no.mp4", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_importing_handloom_imports_neither_torch_nor_mediapipe():
@@ -156,6 +168,45 @@ def test_a_full_disk_is_said_and_leaves_no_half_files(tmp_path):
     assert len(handloom.load(tmp_path / "out")) == 300
 
 
+@pytest.mark.parametrize(("presses", "number"), [(1, signal.SIGINT), (2, signal.SIGINT), (1, signal.SIGTERM)])
+def test_ctrl_c_in_a_process_of_its_own(tmp_path, presses, number):
+    """Once: whole outputs, marked partial. Twice at once: it ends, and no file is half written."""
+    pytest.importorskip("mediapipe")
+    video = clip(tmp_path / "clip.mp4", 1000, width=640, height=480)
+    out = tmp_path / "out"
+    command = [sys.executable, "-u", "-c", INTERRUPTED, "track", str(video), "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "tracking\n"
+    for _ in range(presses):
+        process.send_signal(number)
+        time.sleep(0.01)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    if presses == 1:
+        assert read_run(out)["partial"] is True
+        assert 0 < len(handloom.load(out)) < 1000
+        assert (out / "overlay.mp4").is_file()
+    elif out.exists():  # a slow machine may have begun to write before the second one
+        assert len(handloom.load(out)) < 1000
+    assert not list(tmp_path.glob("out/*.part"))
+
+
+INTERRUPTED = """
+import sys
+import handloom.terminal as terminal
+from handloom.cli import main
+show = terminal.ProgressBar.__call__
+def announce(self, stage, done, total):
+    if done == 10:
+        print("tracking", flush=True)
+    show(self, stage, done, total)
+terminal.ProgressBar.__call__ = announce
+sys.exit(main())
+"""
+
+
 def test_unknown_options_are_refused():
     done = run("track", "clip.mp4", "--out", "o", "--fow", "60")
     assert done.returncode == 2
@@ -187,6 +238,24 @@ def test_info_of_a_calibration_without_size(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "BrownConrady" in printed
     assert "901" in printed
+
+
+def test_info_of_a_cut_off_video_says_so(tmp_path, capsys):
+    whole = clip(tmp_path / "whole.mp4", 60, container_options={"movflags": "faststart"})
+    cut = write(tmp_path / "cut.mp4", whole.read_bytes()[:-400])
+    assert main(["info", str(cut)]) == 0
+    assert re.search(r"problem\s+the file is cut off: its header promises 60 frames", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bench", "track", "clip.mp4", "--repetitions", "0"], "repetitions must be at least 1, found 0"),
+        (["bench", "triangulation", "--views", "1"], "at least 1 point and 2 views, found 200000 and 1"),
+    ],
+)
+def test_impossible_benchmarks(arguments, message, capsys):
+    assert message in error_of(capsys, *arguments)
 
 
 def test_the_progress_bar_counts(capsys):

@@ -33,7 +33,7 @@ def lifted(camera, joints, **changes):
     keypoints[:, 1] = [hand.keypoints_px for hand in hands]
     depth[:, 1] = [hand.depth_px for hand in hands]
     confidence[:, 1] = 0.9
-    options = {"skeleton_length_m": ADULT_BONES_M.sum(), "hand_size_m": None} | changes
+    options = {"skeleton_length_m": ADULT_BONES_M.sum()} | changes
     return lift_clip(camera, TIMES[:T], keypoints, depth, confidence, **options)
 
 
@@ -56,13 +56,6 @@ def test_fisheye_beyond_the_image_plane():
     pixels, seen = FISHEYE.project(lift.joints_m[:, 1])
     assert seen.all()
     np.testing.assert_allclose(pixels, FISHEYE.project(joints)[0], atol=0.01)
-
-
-def test_the_hand_size_fixes_the_scale():
-    joints = moving_hand(60)
-    lift = lifted(PINHOLE, joints, skeleton_length_m=123.0, hand_size_m=0.1)
-    size = np.linalg.norm(lift.joints_m[:, 1, 9] - lift.joints_m[:, 1, 0], axis=-1)
-    np.testing.assert_allclose(size, 0.1, rtol=1e-5)
 
 
 def test_a_larger_picture_gives_the_same_hands():

@@ -119,3 +119,11 @@ def test_live_labels_survive_one_wrong_frame(wrong):
         assert {t.hand for t in seen} == {LEFT, RIGHT}
         hands.append(next(t.hand for t in seen if t.detections[-1].keypoints_px[0, 0] < 350))
     assert hands == [LEFT] * 40
+
+
+def test_a_slow_camera_still_links_frames():
+    """At 3 frames/s the hand is unseen for longer than MAX_GAP_S between any two frames."""
+    linker = Linker()
+    for k in range(12):
+        linker.push(k, k / 3, [detection(200, 0.99 if k == 6 else 0.02)])
+    assert len(linker.tracklets) == 1

@@ -120,3 +120,16 @@ def test_unknown_order_and_wrong_count():
         reorder(np.zeros((21, 3)), "leap")
     with pytest.raises(InputError, match="joint order 'openxr' has 26 joints, found 21"):
         reorder(np.zeros((21, 3)), "openxr")
+
+
+@pytest.mark.parametrize("name", ["camera_source", "scale_source"])
+def test_unknown_provenance_is_refused(name):
+    values = {"camera_source": "guessed", "scale_source": "tracker's own scale"} | {name: "foo"}
+    with pytest.raises(RecordError, match=f"{name} must be one of .*, found 'foo'"):
+        HandTrack.__post_init__(_unchecked(fields() | values))
+
+
+def test_a_record_introduces_itself_in_one_line():
+    assert repr(HandTrack(**fields())) == (
+        "HandTrack(3 frames, left hand in 3, right hand in 3, camera space, camera unknown, scale: tracker's own scale)"
+    )

@@ -74,3 +74,23 @@ def test_one_euro_starts_afresh_after_a_gap():
     euro = OneEuro(1.0, 0.0)
     euro.push(0.0, np.array([0.0]))
     assert euro.push(5.0, np.array([1.0]))[0] == 1.0
+
+
+def test_one_missing_sample_does_not_poison_the_filter():
+    euro = OneEuro(1.0, 0.0)
+    values = [1.0, 1.0, np.nan, 1.0, 1.0]
+    filtered = [float(euro.push(k / 30, np.array([value]))[0]) for k, value in enumerate(values)]
+    np.testing.assert_allclose(filtered, values)
+
+
+@pytest.mark.parametrize("gap", [1e-6, 1e-5])
+def test_frames_at_nearly_the_same_time(gap):
+    times = np.sort(np.concatenate([np.arange(60) / 30, [1.0 + gap]]))
+    noise = np.random.default_rng(5).normal(0, 0.01, (61, 1))
+    assert np.abs(smooth_zero_phase(times, noise, 2.0)).max() < 0.02
+
+
+def test_even_the_strongest_smoothing_has_a_solution():
+    times = np.arange(5000) / 1000
+    noise = np.random.default_rng(6).normal(size=(5000, 1))
+    assert np.isfinite(smooth_zero_phase(times, noise, 0.001)).all()

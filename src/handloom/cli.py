@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tyro
 
+from handloom import __version__
 from handloom.errors import HandloomError
 from handloom.tracking.options import TrackOptions
 
@@ -23,6 +24,8 @@ def track(
 ) -> None:
     """Track both hands in a video: metric 3D poses, overlay video, report page.
 
+    Ctrl-C finishes the outputs for the frames done, marked partial; the exit code is then 130.
+
     Args:
         source: Video file, image folder, glob, one image, webcam index, or stream URL.
         out: Folder for hands.parquet, overlay.mp4, report.html and run.json.
@@ -37,8 +40,10 @@ def track(
     from handloom.tracking.pipeline import run
 
     with ProgressBar() as progress:
-        result = run(Job(source, tracking, progress), Outputs(out, overwrite, overlay, report))
+        result = run(Job(source, tracking, progress), Outputs(out.expanduser(), overwrite, overlay, report))
     print_result(result.summary(), out)
+    if result.interrupted:
+        sys.exit(130)
 
 
 @app.command
@@ -121,6 +126,9 @@ app.command(bench, name="bench", help="Measure speed and accuracy on your machin
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point. User errors are one line on stderr and exit code 2."""
+    if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
+        print(f"handloom {__version__}")
+        return 0
     try:
         app.cli(prog="handloom", description="Video of hands in, metric 3D poses out.", args=arguments)
     except HandloomError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from handloom.errors import InputError
-from handloom.formats.cameras import read_camera, read_cameras
+from handloom.formats.cameras import has_image_size, read_camera, read_cameras
 from handloom.formats.result import HANDS_FILE, RUN_FILE, read_run, read_track
 from handloom.geometry import Camera
 from handloom.hands import HandTrack
@@ -38,11 +38,11 @@ def _result(path: Path) -> tuple[str, Rows]:
     if (path / RUN_FILE).is_file():
         run = read_run(path)
         rows += [
-            ("input", f"{run['input']['path']}"),
-            ("estimator", f"{run['estimator']}, handloom {run['handloom']}"),
-            ("smoothing", run["smoothing"]),
-            ("partial", "yes: interrupted or cut off" if run["partial"] else "no"),
-            ("unreadable frames", str(len(run["problems"]))),
+            ("input", str(run.get("input", {}).get("path"))),
+            ("estimator", f"{run.get('estimator')}, handloom {run.get('handloom')}"),
+            ("smoothing", str(run.get("smoothing"))),
+            ("partial", "yes: interrupted or cut off" if run.get("partial") else "no"),
+            ("unreadable frames", str(run.get("counts", {}).get("skipped"))),
         ]
     return f"Result {path}", rows
 
@@ -78,7 +78,7 @@ def track_rows(track: HandTrack) -> Rows:
 
 def _calibration(path: Path) -> tuple[str, Rows]:
     rows: Rows = []
-    if path.suffix == ".dat":
+    if not has_image_size(path):
         # These files give no image size; any size shows the rest.
         camera = read_camera(path, (UNKNOWN_SIZE, UNKNOWN_SIZE))
         return f"Calibration {path}", [

@@ -97,6 +97,10 @@ class HandTrack:
         seen = confidence[valid]
         if not ((seen >= 0) & (seen <= 1)).all():
             raise RecordError("confidence of valid joints must lie in 0 ... 1")
+        for name, kind in (("camera_source", CameraSource), ("scale_source", ScaleSource)):
+            if getattr(self, name) not in set(kind):
+                raise RecordError(f"{name} must be one of {', '.join(kind)}, found {getattr(self, name)!r}")
+            _set(self, **{name: kind(getattr(self, name))})
         if self.frame not in ("camera", "world"):
             raise RecordError(f'frame must be "camera" or "world", found {self.frame!r}')
 
@@ -123,6 +127,13 @@ class HandTrack:
     def __len__(self) -> int:
         """Number of frames."""
         return len(self.times_s)
+
+    def __repr__(self) -> str:
+        left, right = self.present.sum(0)
+        return (
+            f"HandTrack({len(self)} frames, left hand in {left}, right hand in {right}, {self.frame} space, "
+            f"camera {self.camera_source}, scale: {self.scale_source})"
+        )
 
     @property
     def present(self) -> Bool[np.ndarray, "T 2"]:

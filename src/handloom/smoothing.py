@@ -5,7 +5,12 @@ from jaxtyping import Float
 from scipy.linalg import solveh_banded
 
 MAX_GAP_S = 0.5
-"""Longer gaps separate segments that are smoothed on their own."""
+MAX_GAP_FRAMES = 3
+"""Longer gaps, in seconds and in frames, separate segments that are smoothed on their own."""
+MIN_STEP_S = 1e-3
+"""Frames nearer in time are smoothed as if they were so far apart: derivatives over less are noise."""
+MAX_STIFFNESS = 1e12
+"""Relative to the weights; beyond, double precision cannot solve the equations, and all is straight anyway."""
 MIN_WEIGHT = 1e-3
 """No observed row weighs less, so that the smoother's equations always have one solution."""
 
@@ -19,7 +24,7 @@ def smooth_zero_phase(
     """Whittaker smoother: the signal x that minimises sum w (values - x)^2 + lambda sum (second derivative of x)^2.
 
     Symmetric in time, so nothing is delayed; linear trends pass unchanged. lambda is set so that a sine of
-    `cutoff_hz` is halved at the median frame rate. Rows with any NaN are missing: they get weight 0 and stay NaN.
+    `cutoff_hz` is halved. Rows with any NaN are missing: they get weight 0 and stay NaN.
 
     Args:
         times_s: strictly increasing.
@@ -44,7 +49,8 @@ def _segments(times_s: np.ndarray, seen: np.ndarray) -> list[slice]:
     rows = np.flatnonzero(seen)
     if len(rows) == 0:
         return []
-    cuts = np.flatnonzero(np.diff(times_s[rows]) > MAX_GAP_S)
+    longest = max(MAX_GAP_S, MAX_GAP_FRAMES * float(np.median(np.diff(times_s)))) if len(times_s) > 1 else MAX_GAP_S
+    cuts = np.flatnonzero(np.diff(times_s[rows]) > longest)
     starts = np.concatenate([[rows[0]], rows[cuts + 1]])
     ends = np.concatenate([rows[cuts], [rows[-1]]])
     return [slice(int(a), int(b) + 1) for a, b in zip(starts, ends)]
@@ -52,11 +58,11 @@ def _segments(times_s: np.ndarray, seen: np.ndarray) -> list[slice]:
 
 def _whittaker(times_s: np.ndarray, values: np.ndarray, weights: np.ndarray, cutoff_hz: float) -> np.ndarray:
     T = len(times_s)
-    step = np.diff(times_s)
+    step = np.maximum(np.diff(times_s), MIN_STEP_S)
     # Second derivative at each inner frame on uneven times: D[k] acts on rows k, k+1, k+2.
     a, b = step[:-1], step[1:]
     D = np.stack([2 / (a * (a + b)), -2 / (a * b), 2 / (b * (a + b))], 1)
-    stiffness = (2 * np.pi * cutoff_hz) ** -4
+    stiffness = min((2 * np.pi * cutoff_hz) ** -4, MAX_STIFFNESS / float((D**2).max()))
     bands = np.zeros((3, T))
     bands[0] = weights
     for row in range(3):
@@ -85,17 +91,21 @@ class OneEuro:
         self._speed = np.zeros(0)
 
     def push(self, time_s: float, value: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-        """Filter one sample; after a gap longer than `MAX_GAP_S` the filter starts afresh."""
+        """Filter one sample; NaN stays NaN. After a gap longer than `MAX_GAP_S` the filter starts afresh."""
         if self._time_s is None or time_s - self._time_s > MAX_GAP_S:
-            self._value, self._speed = value.astype(np.float64), np.zeros(value.shape)
+            self._value, self._speed = np.full(value.shape, np.nan), np.zeros(value.shape)
+            dt = MIN_STEP_S
         else:
-            dt = time_s - self._time_s
-            step = (value - self._value) / dt - self._speed
-            self._speed = np.asarray(self._speed + _gain(self.speed_cutoff_hz, dt) * step)
-            cutoff = self.min_cutoff_hz + self.beta * np.abs(self._speed)
-            self._value = np.asarray(self._value + _gain(cutoff, dt) * (value - self._value))
+            dt = max(time_s - self._time_s, MIN_STEP_S)
         self._time_s = time_s
-        return self._value
+        seen, known = np.isfinite(value), np.isfinite(self._value)
+        before = np.where(known, self._value, value)
+        step = np.where(seen, (value - before) / dt - self._speed, 0.0)
+        self._speed = np.asarray(self._speed + _gain(self.speed_cutoff_hz, dt) * step)
+        cutoff = self.min_cutoff_hz + self.beta * np.abs(self._speed)
+        filtered = before + _gain(cutoff, dt) * (value - before)
+        self._value = np.where(seen, filtered, self._value)
+        return np.asarray(filtered)
 
 
 def _gain(cutoff_hz: np.ndarray | float, dt: float) -> np.ndarray | float:

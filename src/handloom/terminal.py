@@ -9,6 +9,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+RESULT_FILES = ("hands.parquet", "overlay.mp4", "report.html", "run.json")
+ADVICE = {
+    "guessed": ". Depth is only as good as this guess: give --camera or --fov",
+    "tracker's own scale": ". If the true hand is 10 % larger, so is everything: give --hand-size-mm",
+}
 STAGES = {"track": "tracking", "overlay": "drawing overlay"}
 
 
@@ -52,8 +57,8 @@ def print_result(summary: Mapping[str, Any], out: Path) -> None:
         ("frames", f"{frames}" + (" (partial: interrupted or cut off)" if summary["partial"] else "")),
         ("with a hand", _share(counts["frames_with_hand"], frames)),
         ("left, right, both", ", ".join(str(counts[key]) for key in ("left", "right", "frames_with_both"))),
-        ("camera", camera["note"]),
-        ("scale", f"{scale['source']}: {scale['note']}"),
+        ("camera", camera["note"] + ADVICE.get(camera["source"], "")),
+        ("scale", scale["note"] + ADVICE.get(scale["source"], "")),
         (
             "time",
             f"{summary['timings_s']['total']:.1f} s ({frames / summary['timings_s']['total']:.0f} frames/s)",
@@ -67,7 +72,7 @@ def print_result(summary: Mapping[str, Any], out: Path) -> None:
     if len(summary["problems"]) > 5:
         rows.append(("problems", f"{len(summary['problems'])} in all, listed in run.json"))
     rows += [("note", note) for note in summary["notes"]]
-    rows.append(("results", ", ".join(str(path) for path in sorted(out.iterdir()) if not path.name.startswith("."))))
+    rows.append(("results", ", ".join(str(out / name) for name in RESULT_FILES if (out / name).exists())))
     print_rows("Hands tracked" if counts["frames_with_hand"] else "No hand was found", rows)
 
 

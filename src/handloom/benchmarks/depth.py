@@ -7,6 +7,7 @@ import numpy as np
 from handloom.errors import InputError
 from handloom.estimators.detections import Detection
 from handloom.estimators.handedness import Linker, assign_hands, detection_table
+from handloom.estimators.lifting import DEPTH_CUTOFF_HZ
 from handloom.estimators.mediapipe import MediaPipeDetector
 from handloom.estimators.record import track_from_detections
 from handloom.formats.cameras import read_camera
@@ -15,6 +16,7 @@ from handloom.geometry import Camera, lift_keypoints, triangulate
 from handloom.hands import CameraSource, HandTrack
 from handloom.metrics.track import palm_spread
 from handloom.skeleton import JOINT_COUNT, KNUCKLES, WRIST
+from handloom.smoothing import smooth_zero_phase
 from handloom.video import open_source, prefetch
 
 Rows = list[tuple[str, str]]
@@ -93,8 +95,12 @@ class _View:
             "Handloom": self.track.joints_m[:, hand, WRIST, 2].astype(np.float64),
             "tracker's metric joints": self._placed(hand, relative),
             "the same, constant palm": self._placed(hand, constant_palm),
+            "the same, smoothed alike": self._smoothed(self._placed(hand, constant_palm)),
             "one constant depth": np.where(present, 1.0, np.nan),
         }
+
+    def _smoothed(self, depth: np.ndarray) -> np.ndarray:
+        return np.asarray(np.exp(smooth_zero_phase(self.track.times_s, np.log(depth)[:, None], DEPTH_CUTOFF_HZ)[:, 0]))
 
     def _placed(self, hand: int, relative: np.ndarray) -> np.ndarray:
         keypoints = self.track.keypoints_px[:, hand].astype(np.float64)

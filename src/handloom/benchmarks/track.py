@@ -8,6 +8,7 @@ from statistics import median
 
 import av
 
+from handloom.errors import InputError
 from handloom.estimators.mediapipe import MediaPipeDetector
 from handloom.tracking.job import Job
 from handloom.tracking.options import TrackOptions
@@ -25,6 +26,8 @@ def measure_track(video: Path, repetitions: int) -> tuple[str, Rows]:
     All three read the whole file, build their own MediaPipe graph and run in this process; Python imports are not
     counted.
     """
+    if repetitions < 1:
+        raise InputError(f"the number of repetitions must be at least 1, found {repetitions}")
     with open_source(video) as source:
         frames = source.info.frame_count or 0
     with MediaPipeDetector():

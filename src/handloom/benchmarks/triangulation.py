@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from handloom.errors import InputError
 from handloom.geometry import Pinhole, Robust, apply_rigid, triangulate, triangulate_dlt
 
 _LOOP_POINTS = 3_000
@@ -21,6 +22,8 @@ _SINGLE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP
 
 def measure_triangulation(points: int, views: int) -> tuple[str, list[tuple[str, str]]]:
     """Title and rows of a table of `bench_triangulation`."""
+    if points < 1 or views < 2:
+        raise InputError(f"triangulation needs at least 1 point and 2 views, found {points} and {views}")
     rows = [
         (str(row["method"]), f"{row['points_per_s']:9,.0f} points/s   {row['times_loop']:5.1f} x loop")
         for row in bench_triangulation(points, views)

@@ -7,7 +7,7 @@ the result is the same for any number of workers.
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from typing import Protocol, runtime_checkable
 
@@ -95,8 +95,12 @@ def detect_recording(
             raise
 
     with ThreadPoolExecutor(workers, thread_name_prefix="handloom-detect") as pool:
-        for finished in [pool.submit(guarded, worker) for worker in range(workers)]:
-            finished.result()
+        futures = [pool.submit(guarded, worker) for worker in range(workers)]
+        # In short waits: a signal that another thread receives is not seen by one that sleeps without end.
+        while wait(futures, timeout=0.1).not_done:
+            pass
+        for future in futures:
+            future.result()
     if not stopped_at:
         return found, None
     complete = min(stopped_at)

@@ -14,7 +14,8 @@ from handloom.estimators.detections import Detection
 from handloom.skeleton import LEFT, PALM, RIGHT
 
 MAX_GAP_S = 0.25
-"""A hand unseen for longer starts a new tracklet."""
+MAX_GAP_FRAMES = 3
+"""A hand unseen for longer, in seconds and in frames, starts a new tracklet."""
 GATE = 0.6
 """A hand may move by this many times its own size between two frames that see it."""
 DUPLICATE = 0.2
@@ -61,7 +62,9 @@ class Linker:
         """Add one frame; returns the tracklets that were seen in it."""
         kept = _without_duplicates(detections)
         self.duplicates += len(detections) - len(kept)
-        self._active = active = [t for t in self._active if time_s - t.last_time_s <= MAX_GAP_S]
+        self._active = active = [
+            t for t in self._active if time_s - t.last_time_s <= MAX_GAP_S or frame - t.frames[-1] <= MAX_GAP_FRAMES
+        ]
         distance = np.array([[_distance(t.detections[-1], d) for d in kept] for t in active]).reshape(
             len(active), len(kept)
         )

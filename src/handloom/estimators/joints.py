@@ -8,7 +8,7 @@ from handloom.estimators.lifting import lift_flat
 from handloom.formats.joints import StoredJoints
 from handloom.geometry import Camera, lift_keypoints
 from handloom.hands import CameraSource, HandTrack, ScaleSource
-from handloom.skeleton import JOINT_COUNT, MIDDLE_MCP, WRIST
+from handloom.skeleton import JOINT_COUNT
 
 FLAT = "2D joints only: each hand is put flat at the depth that its size suggests; the shape in depth is unknown"
 
@@ -52,7 +52,6 @@ def track_from_joints(
     times_s: Float[np.ndarray, "T"],
     camera: Camera | None,
     camera_source: CameraSource,
-    hand_size_m: float | None = None,
 ) -> HandTrack:
     """Put stored joints into frames, and into camera space if they are 2D or relative to the wrist.
 
@@ -62,7 +61,6 @@ def track_from_joints(
         times_s: time of every frame.
         camera: needed for 2D and wrist-relative joints; gives keypoints to 3D joints in camera space.
         camera_source: how far the camera can be trusted; recorded.
-        hand_size_m: wrist to middle knuckle; scales the whole scene about the camera.
 
     Raises:
         InputError: the joints cannot be placed: a camera or the 2D keypoints are missing.
@@ -85,16 +83,12 @@ def track_from_joints(
         raise InputError("wrist-relative joints need 2D keypoints beside them to be placed in camera space")
     if flat:
         assert camera is not None
-        joints = lift_flat(camera, keypoints, hand_size_m)
+        joints = lift_flat(camera, keypoints)
     elif relative:
         assert camera is not None
-        joints = _sized(joints, hand_size_m)
         lift = lift_keypoints(camera, keypoints, joints, confidence)
-        joints = np.where(lift.valid[..., None, None], joints + lift.translation[..., None, :], np.nan)
-    elif hand_size_m is not None and stored.space == "world":
-        raise InputError("--hand-size-mm scales a scene about its camera; these joints are in world space")
-    else:
-        joints = _sized(joints, hand_size_m)
+        # Too far or too flat for its depth to be known: missing, rather than somewhere.
+        joints = np.where(lift.well_conditioned[..., None, None], joints + lift.translation[..., None, :], np.nan)
     valid = np.isfinite(joints).all(-1)
     if stored.keypoints_px is None and camera is not None and stored.space == "camera":
         keypoints, _ = camera.project(joints)
@@ -107,14 +101,5 @@ def track_from_joints(
         camera=camera,
         frame="world" if stored.space == "world" else "camera",
         camera_source=camera_source,
-        scale_source=ScaleSource.TRACKER if hand_size_m is None else ScaleSource.HAND_SIZE,
+        scale_source=ScaleSource.TRACKER,
     )
-
-
-def _sized(joints: np.ndarray, hand_size_m: float | None) -> np.ndarray:
-    if hand_size_m is None:
-        return joints
-    size = np.linalg.norm(joints[..., MIDDLE_MCP, :] - joints[..., WRIST, :], axis=-1)
-    if not np.isfinite(size).any():
-        raise InputError("the hand size cannot be applied: wrist and middle knuckle are never both there")
-    return np.asarray(joints * (hand_size_m / np.nanmedian(size)))

@@ -20,6 +20,9 @@ from handloom.smoothing import OneEuro, smooth_zero_phase
 DEPTH_CUTOFF_HZ = 2.0
 """Depth along the ray changes slower than this; reaching movements stay below."""
 REFINEMENTS = 10
+MIN_BONES = 10
+"""A hand of which fewer bones have a length in the picture is not placed."""
+TINY = 1e-12
 SIZE_BONE = BONES.index((WRIST, MIDDLE_MCP))
 ADULT_BONES_M = 0.001 * np.array(
     [
@@ -86,14 +89,21 @@ def skeletons_up_to_scale(
 def depth_from_bones(
     lengths: Float[np.ndarray, "*batch 20"], true_lengths: Float[np.ndarray, "20"]
 ) -> Float[np.ndarray, "*batch"]:
-    """The scale z that brings a unit-depth skeleton's bones nearest to their true lengths, in least squares."""
-    return np.asarray((lengths * true_lengths).sum(-1) / (lengths**2).sum(-1))
+    """The scale z that brings a unit-depth skeleton's bones nearest to their true lengths, in least squares.
+
+    Bones of unknown length (NaN) are left out; with fewer than `MIN_BONES` the depth is NaN.
+    """
+    known = np.isfinite(lengths)
+    enough = known.sum(-1) >= MIN_BONES
+    across = np.where(known, lengths * true_lengths, 0.0).sum(-1)
+    along = np.where(known, lengths**2, 0.0).sum(-1)
+    return np.asarray(np.where(enough, across / np.where(enough, along, 1.0), np.nan))
 
 
 def constant_bone_lengths(
     lengths: Float[np.ndarray, "frames 20"], weights: Float[np.ndarray, "frames"]
 ) -> Float[np.ndarray, "20"]:
-    """Bone proportions, summing to 1, that explain all frames of a hand at unknown depths.
+    """Bone proportions, summing to 1, that explain all frames of a hand at unknown depths; all lengths are known.
 
     Alternates between the depth of every frame and the weighted median of every bone.
     """
@@ -112,7 +122,6 @@ def lift_clip(
     depth_px: Float[np.ndarray, "T 2 21"],
     confidence: Float[np.ndarray, "T 2"],
     skeleton_length_m: float,
-    hand_size_m: float | None = None,
 ) -> ClipLift:
     """Lift a whole clip. Both hands share their bone lengths: they belong to one person.
 
@@ -123,21 +132,20 @@ def lift_clip(
         depth_px: depth relative to the wrist in pixels of the image plane.
         confidence: of each hand in each frame.
         skeleton_length_m: sum of the 20 bone lengths; fixes the scale.
-        hand_size_m: wrist to middle knuckle; fixes the scale in its stead.
     """
     unit = skeletons_up_to_scale(camera, keypoints_px, depth_px)
     joints = np.full((*depth_px.shape, 3), np.nan)
-    seen = np.isfinite(unit).all((2, 3))
-    if not seen.any():
-        return ClipLift(joints, np.full(len(BONES), np.nan))
     lengths = bone_lengths(unit)
-    true_lengths = constant_bone_lengths(lengths[seen], np.maximum(confidence[seen], 1e-3))
-    true_lengths *= skeleton_length_m if hand_size_m is None else hand_size_m / true_lengths[SIZE_BONE]
+    whole = np.isfinite(lengths).all(2)
+    if not whole.any():
+        return ClipLift(joints, np.full(len(BONES), np.nan))
+    true_lengths = constant_bone_lengths(lengths[whole], np.maximum(confidence[whole], 1e-3))
+    true_lengths *= skeleton_length_m
 
     depth = depth_from_bones(lengths, true_lengths)
-    misfit = ((lengths * depth[..., None] / true_lengths - 1) ** 2).mean(-1)
+    misfit = np.nan_to_num((lengths * depth[..., None] / true_lengths - 1) ** 2).mean(-1)
     # A frame whose bones fit badly says little about depth: weight by inverse variance, floored at the typical one.
-    weights = confidence / (1 + misfit / np.nanmedian(misfit))
+    weights = confidence / (1 + misfit / max(float(np.median(misfit[whole])), TINY))
     for hand in range(len(HANDS)):
         log_depth = np.log(depth[:, hand])[:, None]
         smooth = np.exp(smooth_zero_phase(times_s, log_depth, DEPTH_CUTOFF_HZ, weights[:, hand]))
@@ -145,9 +153,7 @@ def lift_clip(
     return ClipLift(joints, true_lengths)
 
 
-def lift_flat(
-    camera: Camera, keypoints_px: Float[np.ndarray, "*batch 21 2"], hand_size_m: float | None = None
-) -> Float[np.ndarray, "*batch 21 3"]:
+def lift_flat(camera: Camera, keypoints_px: Float[np.ndarray, "*batch 21 2"]) -> Float[np.ndarray, "*batch 21 3"]:
     """Joints from 2D keypoints alone: the hand is flat, at the depth that an average hand of its size would have.
 
     A bone that points at the camera looks short, never long, so the depth comes from the bones that look longest:
@@ -155,10 +161,9 @@ def lift_flat(
     """
     unit = skeletons_up_to_scale(camera, keypoints_px, np.zeros(keypoints_px.shape[:-1]))
     lengths = bone_lengths(unit)
-    true_lengths = ADULT_BONES_M * (1 if hand_size_m is None else hand_size_m / ADULT_BONES_M[SIZE_BONE])
     known = np.isfinite(lengths).any(-1)
     depth = np.full(known.shape, np.nan)
-    depth[known] = np.nanpercentile(true_lengths / lengths[known], 10, axis=-1)
+    depth[known] = np.nanpercentile(ADULT_BONES_M / lengths[known], 10, axis=-1)
     return unit * depth[..., None, None]
 
 
@@ -183,22 +188,27 @@ class LiveLift:
         depth_px: Float[np.ndarray, "21"],
         skeleton_length_m: float,
     ) -> Float[np.ndarray, "21 3"]:
-        """Joints of one hand in metres; NaN where the keypoints have no ray."""
+        """Joints of one hand in metres; NaN where a keypoint has no ray, and until a whole hand has been seen."""
         unit = skeletons_up_to_scale(self.camera, keypoints_px, depth_px)
         lengths = bone_lengths(unit)
-        if not np.isfinite(lengths).all():
-            return unit
+        if np.isfinite(lengths).all():
+            self._learn(lengths, skeleton_length_m)
+        if not self._frames:
+            return np.full_like(unit, np.nan)
+        scale = self._skeleton_length_m
+        if self.hand_size_m is not None:
+            scale = self.hand_size_m / self._proportions[SIZE_BONE]
+        log_depth = np.log(depth_from_bones(lengths, self._proportions * scale))
+        return np.asarray(unit * np.exp(self._filters[hand].push(time_s, np.asarray(log_depth))))
+
+    def _learn(self, lengths: np.ndarray, skeleton_length_m: float) -> None:
+        """Let one whole hand count towards the running means."""
         self._frames = min(self._frames + 1, self.MEMORY_FRAMES)
         if self._frames == 1:
             self._proportions, self._skeleton_length_m = lengths / lengths.sum(), skeleton_length_m
         seen = lengths * depth_from_bones(lengths, self._proportions)
         self._proportions += (seen / seen.sum() - self._proportions) / self._frames
         self._skeleton_length_m += (skeleton_length_m - self._skeleton_length_m) / self._frames
-        scale = self._skeleton_length_m
-        if self.hand_size_m is not None:
-            scale = self.hand_size_m / self._proportions[SIZE_BONE]
-        log_depth = np.log(depth_from_bones(lengths, self._proportions * scale))
-        return np.asarray(unit * np.exp(self._filters[hand].push(time_s, np.asarray(log_depth))))
 
 
 def _spread(points: np.ndarray) -> np.ndarray:

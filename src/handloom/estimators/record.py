@@ -22,16 +22,14 @@ def track_from_detections(
     times_s: Float[np.ndarray, "T"],
     camera: Camera,
     camera_source: CameraSource,
-    hand_size_m: float | None = None,
 ) -> HandTrack:
-    """Lift labelled detections of a whole clip into camera space.
+    """Lift labelled detections of a whole clip into camera space, in the detector's own scale.
 
     Args:
         table: `table[hand][frame]`, None where a hand was not seen.
         times_s: time of every frame.
         camera: intrinsics of the pictures.
         camera_source: how far the camera can be trusted; recorded.
-        hand_size_m: wrist to middle knuckle; without it the detector's own scale is used, and named so.
     """
     T = len(times_s)
     keypoints = np.full((T, 2, JOINT_COUNT, 2), np.nan)
@@ -49,7 +47,7 @@ def track_from_detections(
             score[frame, hand] = detection.score
             skeleton_lengths.append(bone_lengths(detection.world_m).sum())
     skeleton_length = float(np.median(skeleton_lengths)) if skeleton_lengths else 1.0
-    lift = lift_clip(camera, times_s, keypoints, depth, score, skeleton_length, hand_size_m)
+    lift = lift_clip(camera, times_s, keypoints, depth, score, skeleton_length)
     return HandTrack(
         times_s=times_s,
         joints_m=lift.joints_m,
@@ -58,5 +56,5 @@ def track_from_detections(
         keypoints_px=keypoints,
         camera=camera,
         camera_source=camera_source,
-        scale_source=ScaleSource.TRACKER if hand_size_m is None else ScaleSource.HAND_SIZE,
+        scale_source=ScaleSource.TRACKER,
     )

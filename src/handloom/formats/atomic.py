@@ -51,7 +51,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file whole or not at all. Raises OutputError."""
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+        # A file name that is not UTF-8 reaches us as lone surrogates; it must not cost the result.
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def json_text(values: Mapping[str, Any], indent: int | None = None) -> str:

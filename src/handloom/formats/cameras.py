@@ -12,7 +12,7 @@ from handloom.errors import CalibrationError, OutputError
 from handloom.formats.atomic import write_text
 from handloom.formats.calibration_values import Size, build_camera, number, numbers, pixels
 from handloom.formats.markup import parse_xml, parse_yaml
-from handloom.formats.opencv_calibration import camera_from_opencv_fields, is_opencv
+from handloom.formats.opencv_calibration import camera_from_opencv_fields, is_opencv, size_of
 from handloom.formats.text_calibration import camera_from_dat, camera_from_h2o, is_dat, is_h2o
 from handloom.formats.text_files import parse_json, read_text
 from handloom.geometry import BrownConrady, Camera, DoubleSphere, KannalaBrandt, OVFishEye62, Pinhole
@@ -59,6 +59,16 @@ def read_camera(
         )
     _check_plausible(place, camera)
     return _for_size(place, camera, size, rescale)
+
+
+def has_image_size(path: Path | str) -> bool:
+    """Whether a calibration file says for which image size it is. Raises CalibrationError as `read_camera`."""
+    path = Path(path)
+    text = read_text(path, CalibrationError, _LIMIT_BYTES)
+    if is_dat(text) or is_h2o(text):
+        return is_h2o(text)
+    values = _parse(path, text)
+    return not is_opencv(values) or size_of(str(path), values) is not None
 
 
 def read_cameras(path: Path | str) -> dict[str, Camera]:

@@ -40,10 +40,11 @@ def camera_from_opencv_fields(place: str, values: dict[str, Any], video_size: Si
             raise CalibrationError(f"{place}: {model} has {allowed} coefficients, found {len(coefficients)}")
     # OpenCV's own calibration sample marks a fisheye calibration with fisheye_model: 1.
     fisheye = model == "equidistant" or bool(values.get("fisheye_model", 0))
-    return camera_from_opencv(place, K, coefficients, fisheye, known_size(place, _size_of(place, values), video_size))
+    return camera_from_opencv(place, K, coefficients, fisheye, known_size(place, size_of(place, values), video_size))
 
 
-def _size_of(place: str, values: dict[str, Any]) -> Size | None:
+def size_of(place: str, values: dict[str, Any]) -> Size | None:
+    """The image size that the file gives, if any. Raises CalibrationError where half of it is missing."""
     width, height = _name_of(values, _WIDTH), _name_of(values, _HEIGHT)
     if width is None and height is None:
         return None

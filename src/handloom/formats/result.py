@@ -104,6 +104,14 @@ def read_track(path: Path | str) -> HandTrack:
         raise InputError(f"{path} does not hold a valid record: {fault}") from None
 
 
+def is_track(path: Path | str) -> bool:
+    """Whether a file is a record that `write_track` wrote. False for whatever cannot be read."""
+    try:
+        return METADATA_KEY in (pq.read_schema(path).metadata or {})
+    except (OSError, pa.ArrowException):
+        return False
+
+
 def read_metadata(path: Path | str) -> dict[str, Any]:
     """What `hands.parquet` says about itself: versions, camera, sources, names, actions, extra.
 

@@ -142,6 +142,9 @@ def assemble(
 
     present = np.isfinite(coordinates).all(-1)
     present &= True if valid is None else valid
+    # Trackers that know no missing joint write zeros for it, with confidence 0.
+    if confidence is not None:
+        present &= ~((coordinates == 0).all(-1) & (confidence == 0))
     zero = present.any(-1) & ((coordinates == 0).all(-1) | ~present).all(-1)
     present[zero] = False
     if confidence is None:

@@ -88,6 +88,8 @@ class Camera(ABC):
         """Angle between the outermost rays of the row through the principal point, in degrees."""
         columns = np.linspace(-0.5, self.width - 0.5, self.width + 1)
         rays, valid = self.unproject(np.stack([columns, np.full_like(columns, self.cy)], -1))
+        if not valid.any():
+            return float("nan")
         angles = np.arctan2(rays[valid, 0], rays[valid, 2])
         return float(np.degrees(angles[-1] - angles[0]))
 

@@ -51,7 +51,7 @@ def triangulate(
     keypoints_px: Float[Array, "views n 2"],
     confidence: Float[Array, "views n"] | None = None,
     *,
-    robust: Robust = Robust.NONE,
+    robust: Robust | str = Robust.NONE,
     threshold_px: float = 15.0,
     refine: bool = True,
     seed: int = 0,
@@ -89,9 +89,11 @@ def triangulate(
     poses, centre, scale = _centred(xp.where(posed[..., None, None], poses, 0.0), posed)
     views = Views(cameras, poses, keypoints_px, nan_unless(seen, rays), xp.where(seen, weights, 0.0))
 
-    if robust is Robust.RANSAC:
+    if robust not in set(Robust):
+        raise InputError(f"robust must be one of {', '.join(Robust)}, found {robust!r}")
+    if robust == Robust.RANSAC:
         views = views.weighted(believed_by_ransac(views, threshold_px, seed))
-    elif robust is Robust.LEAVE_ONE_OUT:
+    elif robust == Robust.LEAVE_ONE_OUT:
         views = views.weighted(believed_by_leaving_out(views, threshold_px))
     points, valid = triangulate_dlt(views.projections, views.rays, views.weights)
     if refine:

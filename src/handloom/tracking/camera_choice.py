@@ -45,8 +45,4 @@ def choose_camera(options: TrackOptions, width: int, height: int) -> CameraChoic
         return CameraChoice(camera, CameraSource.FIELD_OF_VIEW, note)
     focal = Pinhole.from_fov(max(width, height), 1, GUESSED_FOV_DEG).fx
     guess = Pinhole(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
-    note = (
-        f"guessed: {GUESSED_FOV_DEG:g} degrees across the longer side; depth is proportional to the true focal length "
-        "over the guessed one. Give --camera or --fov for metric depth"
-    )
-    return CameraChoice(guess, CameraSource.GUESSED, note)
+    return CameraChoice(guess, CameraSource.GUESSED, f"guessed: {GUESSED_FOV_DEG:g} degrees across the longer side")

@@ -37,7 +37,7 @@ class Stopwatch:
 class Job:
     """One tracking run."""
 
-    source: str
+    source: str | int
     options: TrackOptions
     progress: Progress = silent
     interruption: Interruption = field(default_factory=Interruption)

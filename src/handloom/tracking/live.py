@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from handloom.errors import InputError
+from handloom.errors import InputError, OutputError
 from handloom.estimators.detections import Detection
 from handloom.estimators.handedness import Linker, assign_hands_live
 from handloom.estimators.lifting import LiveLift
@@ -20,7 +20,7 @@ from handloom.tracking.job import Job
 from handloom.tracking.options import TrackOptions
 from handloom.tracking.result import TrackResult
 from handloom.tracking.samples import FrameSamples
-from handloom.video import FrameSource, VideoWriter
+from handloom.video import FrameSource, LiveSource, VideoWriter, prefetch
 from handloom.view.overlay import draw_hands
 
 SMOOTHING_BETA = 5.0
@@ -51,7 +51,10 @@ class LiveHands:
         confidence = np.zeros((2, JOINT_COUNT))
         seen = self._linker.push(frame, time_s, detections)
         assign_hands_live(seen)
+        # Live, nothing looks back: memory must not grow with the length of the session.
+        self._linker.tracklets.clear()
         for tracklet in seen:
+            del tracklet.detections[:-1]
             hand, detection = tracklet.hand, tracklet.detections[-1]
             assert hand is not None
             length = float(bone_lengths(detection.world_m).sum())
@@ -68,7 +71,7 @@ def track_live(frames: FrameSource, job: Job, overlay: Path | None) -> TrackResu
     """Track until the source ends, the user interrupts, or the wanted number of frames is reached.
 
     Args:
-        frames: a live source, or a recording to be treated as one.
+        frames: a webcam or stream, which can be read once.
         job: what to do.
         overlay: where to write the video with the hands drawn, frame by frame.
     """
@@ -77,7 +80,7 @@ def track_live(frames: FrameSource, job: Job, overlay: Path | None) -> TrackResu
     info = frames.info
     choice = choose_camera(job.options, info.width, info.height)
     hands = LiveHands(choice.camera, job.options)
-    samples = FrameSamples()
+    samples, notes = FrameSamples(), list[str]()
     times: list[float] = []
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     with ExitStack() as stack:
@@ -85,7 +88,9 @@ def track_live(frames: FrameSource, job: Job, overlay: Path | None) -> TrackResu
         writer = None
         if overlay is not None:
             writer = stack.enter_context(VideoWriter(overlay, info.width, info.height, info.time_base, info.frame_rate))
-        for frame in frames:
+        stop = lambda: job.interruption.requested  # noqa: E731
+        pictures = frames.until(stop) if isinstance(frames, LiveSource) else prefetch(frames, should_stop=stop)
+        for frame in pictures:
             with job.stopwatch.stage("detect"):
                 detections = detector.detect(frame.image)
             joints, keypoints, confidence = hands.push(len(times), frame.time_s, detections)
@@ -96,7 +101,12 @@ def track_live(frames: FrameSource, job: Job, overlay: Path | None) -> TrackResu
                 with job.stopwatch.stage("overlay"):
                     image = frame.image.copy()
                     draw_hands(image, keypoints, np.isfinite(joints).all(-1), confidence)
-                    writer.write(image, frame.pts)
+                    try:
+                        writer.write(image, frame.pts)
+                    except OutputError as error:
+                        # A full disk must not cost the poses.
+                        notes.append(f"no overlay: {error}")
+                        writer = None
             job.progress("track", len(times), None)
             if job.should_stop(len(times)):
                 break
@@ -122,6 +132,8 @@ def track_live(frames: FrameSource, job: Job, overlay: Path | None) -> TrackResu
         problems=list(frames.problems),
         duplicates_removed=hands.duplicates,
         dropped=frames.dropped,
-        partial=job.interruption.requested or frames.cut_short,
+        partial=frames.cut_short,
+        overlay_written=writer is not None,
+        notes=notes,
         samples=samples.choose(track.any_hand),
     )

@@ -1,11 +1,14 @@
 """What a user can choose when tracking: the keyword arguments of `handloom.track` and the flags of the command."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from handloom.errors import InputError
+
+MIN_CUTOFF_HZ = 0.01
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,16 @@ class TrackOptions:
     workers: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("joints", "camera"):
+            path = getattr(self, name)
+            if path is not None:
+                object.__setattr__(self, name, path.expanduser())
+        for name in ("fov", "hand_size_mm", "min_confidence", "smooth_hz", "image_rate"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
+                raise InputError(f"{name} must be a finite number, found {value!r}")
+        if self.estimator not in ("mediapipe", "joints"):
+            raise InputError(f'the estimator must be "mediapipe" or "joints", found {self.estimator!r}')
         if self.camera is not None and self.fov is not None:
             raise InputError("give a camera file or a field of view, not both")
         if self.fov is not None and not 1 <= self.fov < 180:
@@ -66,8 +79,10 @@ class TrackOptions:
             )
         if not 0 <= self.min_confidence <= 1:
             raise InputError(f"the confidence threshold must lie between 0 and 1, found {self.min_confidence:g}")
-        if self.smooth_hz is not None and not self.smooth_hz > 0:
-            raise InputError(f"the smoothing cutoff must be a positive frequency in Hz, found {self.smooth_hz:g}")
+        if self.smooth_hz is not None and not self.smooth_hz >= MIN_CUTOFF_HZ:
+            raise InputError(
+                f"the smoothing cutoff must be a frequency of at least {MIN_CUTOFF_HZ:g} Hz, found {self.smooth_hz:g}"
+            )
         if not self.image_rate > 0:
             raise InputError(f"the image rate must be positive, found {self.image_rate:g}")
         if self.max_frames is not None and self.max_frames < 1:

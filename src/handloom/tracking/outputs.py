@@ -1,20 +1,22 @@
 """The result folder: hands.parquet, overlay.mp4, report.html, run.json."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from handloom.errors import OutputError
-from handloom.formats.result import write_json, write_track
+from handloom.formats.result import HANDS_FILE, RUN_FILE, write_json, write_track
 from handloom.hands import HandTrack
 from handloom.tracking.result import TrackResult
 from handloom.video import FrameSource, Recording, VideoWriter, file_digest, prefetch
 from handloom.view.overlay import draw_hands
 from handloom.view.report import write_report
 
-POSES, OVERLAY, REPORT, SUMMARY = "hands.parquet", "overlay.mp4", "report.html", "run.json"
+OVERLAY, REPORT = "overlay.mp4", "report.html"
+NAMES = (HANDS_FILE, OVERLAY, REPORT, RUN_FILE)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Outputs:
         Raises:
             OutputError: the folder holds a result already and may not be overwritten, or cannot be written.
         """
-        present = [name for name in (POSES, OVERLAY, REPORT, SUMMARY) if (self.folder / name).exists()]
+        present = [name for name in NAMES if (self.folder / name).exists()]
         if present and not self.overwrite:
             raise OutputError(
                 f"{self.folder} already holds a result ({', '.join(present)}); choose another folder or add --overwrite"
@@ -42,11 +44,22 @@ class Outputs:
             probe = self.folder / f".{os.getpid()}.part"
             probe.touch()
             probe.unlink()
-            # A file left over from an earlier result would pass for a part of this one.
-            for name in present:
-                (self.folder / name).unlink()
         except OSError as error:
             raise OutputError(f"cannot write to {self.folder}: {error.strerror}; choose another folder") from error
+
+    def __enter__(self) -> None:
+        """Nothing: `prepare` has looked already."""
+
+    def __exit__(self, *_: object) -> None:
+        # A failed run leaves no empty folder behind.
+        with suppress(OSError):
+            self.folder.rmdir()
+
+    def refuse_to_replace(self, *inputs: Path) -> None:
+        """Raises OutputError if an input of the run is one of the files that it would write."""
+        for path in inputs:
+            if path.exists() and any((self.folder / name).resolve() == path.resolve() for name in NAMES):
+                raise OutputError(f"{path} is the input of this run and would be overwritten; choose another folder")
 
     @property
     def live_overlay(self) -> Path | None:
@@ -56,34 +69,38 @@ class Outputs:
     def write(self, result: TrackResult, frames: FrameSource | None) -> None:
         """Write everything; run.json comes last, so where it exists the result is complete."""
         watch = result.job.stopwatch
+        # Files left over from an earlier result would pass for parts of this one.
+        for name in NAMES:
+            if not (name == OVERLAY and result.overlay_written):
+                (self.folder / name).unlink(missing_ok=True)
         with watch.stage("parquet"):
-            write_track(self.folder / POSES, result.track, extra={"partial": result.partial})
+            write_track(self.folder / HANDS_FILE, result.track, extra={"partial": result.partial})
         if self.overlay and isinstance(frames, Recording):
             with watch.stage("overlay"):
                 write_overlay(self.folder / OVERLAY, frames, result)
-        if frames is not None and Path(frames.info.path).is_file():
-            result.input_sha256 = file_digest(Path(frames.info.path))
+        if result.input_path.is_file():
+            result.input_sha256 = file_digest(result.input_path)
         if self.report:
             with watch.stage("report"):
                 for index, image in result.samples:
                     draw_frame(image, result.track, index)
                 write_report(self.folder / REPORT, result.track, result.summary(), result.samples)
-        write_json(self.folder / SUMMARY, result.summary())
+        write_json(self.folder / RUN_FILE, result.summary())
 
 
 def write_overlay(path: Path, frames: Recording, result: TrackResult) -> None:
     """Draw the record over its video, frame for frame, at the original times and size.
 
-    Ctrl-C ends the overlay early and marks the result partial.
+    Ctrl-C ends the overlay early; the result says so.
     """
     info, track, job = frames.info, result.track, result.job
-    job.interruption.requested = False
     with VideoWriter(path, info.width, info.height, info.time_base, info.frame_rate) as writer:
         for frame in prefetch(frames):
             if frame.index >= len(track):
                 break
             if job.interruption.requested:
-                result.partial = True
+                result.interrupted = True
+                result.notes.append(f"the overlay was interrupted and ends before frame {frame.index}")
                 break
             image = frame.image.copy()
             draw_frame(image, track, frame.index)

@@ -41,17 +41,23 @@ def track(
     Raises:
         InputError, CalibrationError, OutputError, MissingDependencyError: each says what to do.
     """
-    outputs = None if out is None else Outputs(Path(out), overwrite, overlay, report)
-    return run(Job(str(source), TrackOptions(**options), progress), outputs).track
+    outputs = None if out is None else Outputs(Path(out).expanduser(), overwrite, overlay, report)
+    source = source if isinstance(source, int) else str(source)
+    for name in ("camera", "joints"):
+        if options.get(name) is not None:
+            options[name] = Path(options[name])
+    return run(Job(source, TrackOptions(**options), progress), outputs).track
 
 
 def run(job: Job, outputs: Outputs | None = None) -> TrackResult:
     """The same as `track`, with all that is known about the run."""
+    options = job.options
     if outputs is not None:
         outputs.prepare()
-    with job.interruption, _frames(job) as frames:
-        if job.options.estimator == "joints":
-            result = track_stored(Path(job.options.joints or job.source), frames, job)
+        outputs.refuse_to_replace(Path(str(job.source)), *(path for path in (options.joints, options.camera) if path))
+    with job.interruption, outputs or nullcontext(), _frames(job) as frames:
+        if options.estimator == "joints":
+            result = track_stored(options.joints or Path(str(job.source)).expanduser(), frames, job)
         elif isinstance(frames, Recording):
             result = track_recording(frames, job)
         else:

@@ -43,19 +43,20 @@ def track_recording(frames: Recording, job: Job) -> TrackResult:
         )
     if not found:
         raise KeyboardInterrupt
+    if complete is not None:
+        # This request is served; the next one is for what comes now.
+        job.interruption.requested = False
     linker = Linker()
     times_s = frame_times(info, times, options.max_frames if complete is None else complete)
     for index in sorted(found):
         linker.push(index, times[index], found[index])
     with job.stopwatch.stage("lift"):
         clashes = assign_hands(linker.tracklets)
-        size = options.hand_size_mm
         track = track_from_detections(
             detection_table(linker.tracklets, len(times_s)),
             times_s,
             choice.camera,
             choice.source,
-            None if size is None else size / 1000,
         )
         track = postprocessed(track, options)
     return TrackResult(
@@ -67,6 +68,7 @@ def track_recording(frames: Recording, job: Job) -> TrackResult:
         problems=list(frames.problems),
         duplicates_removed=linker.duplicates + clashes,
         partial=complete is not None,
+        interrupted=complete is not None,
         samples=samples.choose(track.any_hand),
     )
 

@@ -10,17 +10,27 @@ from typing import Any
 import numpy as np
 
 from handloom import __version__
-from handloom.hands import HandTrack
+from handloom.hands import HandTrack, ScaleSource
 from handloom.metrics.track import hand_size
 from handloom.skeleton import LEFT, RIGHT
 from handloom.tracking.camera_choice import CameraChoice
 from handloom.tracking.job import Job
 from handloom.video import FrameProblem, VideoInfo
 
+_SCALE_NOTES = {
+    ScaleSource.HAND_SIZE: "the given distance from wrist to middle knuckle",
+    ScaleSource.TRACKER: "the size that the tracker gives an average hand",
+    ScaleSource.MEASURED: "several cameras or sensors",
+}
+
 
 @dataclass(eq=False)
 class TrackResult:
-    """A record with everything that a user should know about how it came about."""
+    """A record with everything that a user should know about how it came about.
+
+    `partial`: poses of later frames are missing. `interrupted`: by the user, in any stage. `overlay_written`: by live
+    tracking, frame by frame.
+    """
 
     track: HandTrack
     job: Job
@@ -31,6 +41,8 @@ class TrackResult:
     duplicates_removed: int = 0
     dropped: int = 0
     partial: bool = False
+    interrupted: bool = False
+    overlay_written: bool = False
     notes: list[str] = field(default_factory=list)
     samples: list[tuple[int, np.ndarray]] = field(default_factory=list)
     input_sha256: str | None = None
@@ -43,7 +55,7 @@ class TrackResult:
             "python": sys.version.split()[0],
             "platform": platform.platform(),
             "started": self.job.stopwatch.started,
-            "arguments": {"source": self.job.source, **_plain(asdict(self.job.options))},
+            "arguments": {"source": self.job.source, **asdict(self.job.options)},
             "input": self._input(),
             "estimator": self.estimator,
             "camera": self.camera.describe()
@@ -57,7 +69,7 @@ class TrackResult:
                 "frames_with_both": int(present.all(1).sum()),
                 "left": int(present[:, LEFT].sum()),
                 "right": int(present[:, RIGHT].sum()),
-                "skipped": len(self.problems),
+                "skipped": sum(problem.index is not None for problem in self.problems),
                 "dropped": self.dropped,
                 "duplicates_removed": self.duplicates_removed,
             },
@@ -73,11 +85,16 @@ class TrackResult:
             },
         }
 
+    @property
+    def input_path(self) -> Path:
+        """Where the source lies, if it is a file or folder: absolute, so that it is found from anywhere."""
+        return Path(str(self.job.source)).expanduser().absolute()
+
     def _input(self) -> dict[str, Any]:
         if self.info is None:
-            return {"path": self.job.source, "sha256": self.input_sha256}
+            return {"path": str(self.input_path), "sha256": self.input_sha256}
         return {
-            "path": self.info.path,
+            "path": str(self.input_path) if self.input_path.exists() else self.info.path,
             "sha256": self.input_sha256,
             "width": self.info.width,
             "height": self.info.height,
@@ -92,16 +109,10 @@ class TrackResult:
     def _scale(self) -> dict[str, Any]:
         size = hand_size(self.track)
         known = bool(np.isfinite(size).any())
-        notes = {
-            "hand size given": "fixed by the given distance from wrist to middle knuckle",
-            "tracker's own scale": "the tracker assumes an average hand; if the true one is 10 % larger, all lengths "
-            "and depths are 10 % too small. Give --hand-size-mm for metric scale",
-            "measured by several cameras or sensors": "measured, not assumed",
-        }
         return {
             "source": str(self.track.scale_source),
             "hand_size_mm": float(np.nanmedian(size)) * 1000 if known else None,
-            "note": notes[self.track.scale_source],
+            "note": _SCALE_NOTES[self.track.scale_source],
         }
 
     def _smoothing(self) -> str:
@@ -113,7 +124,3 @@ class TrackResult:
         if self.job.options.constant_bones:
             parts.append("constant bone lengths")
         return ", ".join(parts) or "off"
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}

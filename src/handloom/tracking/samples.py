@@ -17,14 +17,11 @@ class FrameSamples:
 
     def push(self, index: int, image: UInt8[np.ndarray, "H W 3"]) -> None:
         """Offer a frame. The frames kept in the end do not depend on the order of offers."""
-        if index % self._stride:
-            return
-        if len(self._kept) == 2 * self.wanted:
+        while index % self._stride == 0 and len(self._kept) >= 2 * self.wanted:
             self._stride *= 2
             self._kept = [sample for sample in self._kept if sample[0] % self._stride == 0]
-            if index % self._stride:
-                return
-        self._kept.append((index, _fitted(image)))
+        if index % self._stride == 0:
+            self._kept.append((index, _fitted(image)))
 
     def choose(self, preferred: np.ndarray, count: int = 8) -> list[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
         """Up to `count` samples, evenly spread, from frames marked in `preferred` where there are any."""

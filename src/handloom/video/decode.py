@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from handloom.errors import InputError
@@ -73,6 +74,7 @@ def _decoded(path: Path, frames: Scan, damage: dict[int, str], start: int) -> It
         stream.thread_type = "SLICE"
         if entry:
             container.seek(int(frames.pts[frames.frame_of[entry]]), stream=stream)
+        healing = False
         for position, packet in enumerate(chain(packets(container, stream), [None]), entry):
             if entry and position == entry and not _is_at(packet, frames, entry):
                 # This container does not seek to the key frame that was asked for: read from the beginning.
@@ -89,6 +91,19 @@ def _decoded(path: Path, frames: Scan, damage: dict[int, str], start: int) -> It
                 index = _index(frame, frames, newest, gone)
                 if index <= newest:
                     continue
+                whole = frame.pict_type == PictureType.I or not frames.key[frames.packet_of[index]]
+                if entry and newest < 0 and (index > frames.frame_of[entry] or not whole):
+                    # What was taken for a key frame is none: read from the beginning.
+                    yield from _decoded(path, frames, damage, 0)
+                    return
+                if not whole:
+                    # Gradual refresh: a "key" packet from which the picture heals until the next one.
+                    healing = not healing and index - 1 in damage
+                    if healing:
+                        reason = f"refers to frame {index - 1}, which is damaged"
+                        damage[index] = reason
+                        for dependent in frames.dependents(int(frames.packet_of[index])):
+                            damage.setdefault(int(dependent), reason)
                 newest = index
                 if frame.is_corrupt:
                     frames.blame(int(frames.packet_of[index]), "decodes with errors", damage)

@@ -50,7 +50,7 @@ class VideoFile(Closing):
         self._stored_size = first.width, first.height
         width, height = self._stored_size[::-1] if orientation.transpose else self._stored_size
         gaps = np.diff(frames.pts)
-        self.problems: list[FrameProblem] = []
+        self.problems = [FrameProblem(None, None, note) for note in frames.notes]
         self.info = VideoInfo(
             path=str(path),
             width=width,

@@ -68,7 +68,6 @@ class VideoInfo:
 
 
 @runtime_checkable
-@runtime_checkable
 class FrameSource(Protocol):
     """Pictures in presentation order. Files start anew with every iteration; streams can be read once."""
 

@@ -1,10 +1,17 @@
 """Pictures from a thread that makes them to the one that uses them."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import Condition, Thread
 
 from handloom.video.frames import Frame
+
+POLL_S = 0.2
+"""How long a waiting receiver sleeps before it asks whether to stop."""
+
+
+STOP_S = 12.0
+"""A little more than a stream's own time-out."""
 
 
 class Handoff:
@@ -34,10 +41,15 @@ class Handoff:
         self._thread.start()
 
     def __iter__(self) -> Iterator[Frame]:
+        return self.until(lambda: False)
+
+    def until(self, should_stop: Callable[[], bool]) -> Iterator[Frame]:
+        """The frames, until `should_stop` says so; it is asked while waiting, too, if the source is silent."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._ended or self._stopped)
-                if self._stopped:
+                while not (self._waiting or self._ended or self._stopped or should_stop()):
+                    self._changed.wait(POLL_S)
+                if self._stopped or should_stop():
                     return
                 if not self._waiting:
                     if self._error is not None:
@@ -57,17 +69,19 @@ class Handoff:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        iterator = iter(self._frames)
         try:
-            for frame in iterator:
-                if not self._put(frame):
-                    break
+            iterator = iter(self._frames)
+            try:
+                for frame in iterator:
+                    if not self._put(frame):
+                        break
+            finally:
+                close = getattr(iterator, "close", None)
+                if close is not None:
+                    close()
         except BaseException as error:
             self._error = error
         finally:
-            close = getattr(iterator, "close", None)
-            if close is not None:
-                close()
             with self._changed:
                 self._ended = True
                 self._changed.notify_all()
@@ -87,14 +101,17 @@ class Handoff:
             return True
 
 
-def prefetch(source: Iterable[Frame], depth: int = 8) -> Iterator[Frame]:
-    """The frames of a source, decoded in a thread up to `depth` frames ahead.
+def prefetch(
+    source: Iterable[Frame], depth: int = 8, should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[Frame]:
+    """The frames of a source, decoded in a thread up to `depth` frames ahead, until `should_stop` says so.
 
     Exceptions of the source are raised here. When the caller stops early (`break`, an exception, `close`),
     the thread ends. The frames are the same and in the same order as without.
     """
     handoff = Handoff(source, depth, drop_oldest=False)
     try:
-        yield from handoff
+        yield from handoff.until(should_stop)
     finally:
-        handoff.stop()
+        # A live source may sit in a call that cannot be broken.
+        handoff.stop(timeout_s=STOP_S)

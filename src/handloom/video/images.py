@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -46,6 +47,7 @@ class ImageSequence(Closing):
             raise InputError(f"the image rate must be a positive number of pictures per second, found {rate}")
         self._images, self._mirrored = list(images), mirrored
         self.problems: list[FrameProblem] = []
+        self._lock = threading.Lock()
         # 29.97 is meant as 2997/100, not as the nearest binary number.
         time_base = 1 / Fraction(str(rate)).limit_denominator(1_000_000)
         first, self._sized_by, reason = None, self._images[0], ""
@@ -90,8 +92,9 @@ class ImageSequence(Closing):
                 yield Frame(index, index, time_s, self._sized(path, picture))
         finally:
             # Readers of other pictures, in other threads, have found other problems.
-            kept = {problem.index: problem for problem in self.problems if not wanted(problem.index or 0)}
-            self.problems = [problem for _, problem in sorted((kept | found).items())]
+            with self._lock:
+                kept = {problem.index: problem for problem in self.problems if not wanted(problem.index or 0)}
+                self.problems = [problem for _, problem in sorted((kept | found).items())]
 
     def _sized(self, path: Path, picture: av.VideoFrame) -> UInt8[np.ndarray, "height width 3"]:
         image = Converter(orientation_of(picture), self._mirrored).rgb(picture)

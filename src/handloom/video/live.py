@@ -1,7 +1,7 @@
 """Webcams, and the rule for all sources that do not wait: a reader that is late loses the oldest pictures."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -116,9 +116,13 @@ class LiveSource(Closing):
         return self._source.cut_short
 
     def __iter__(self) -> Iterator[Frame]:
+        return self.until(lambda: False)
+
+    def until(self, should_stop: Callable[[], bool]) -> Iterator[Frame]:
+        """The frames, until `should_stop` says so; it is asked while waiting, too, if the camera is silent."""
         if self._handoff is None:
             self._handoff = Handoff(self._source, self._depth, drop_oldest=True)
-        return iter(self._handoff)
+        return self._handoff.until(should_stop)
 
     def close(self) -> None:
         """End the thread. One that sits in a read ends, and closes its source, when that read does."""

@@ -102,7 +102,7 @@ const low = data.poses.low_m, high = data.poses.high_m;
 const middle = low.map((x, k) => (x + high[k]) / 2);
 const radius = Math.max(0.12, Math.hypot(...low.map((x, k) => high[k] - x)) / 2);
 const floor = high[1] + 0.04;
-const view = { yaw: 0.5, pitch: 0.3, distance: 3.2 * radius, target: middle };
+const view = { yaw: 0.5, pitch: 0.3, distance: 2.4 * radius, target: middle };
 const scene = $("scene");
 
 /** World point to [x, y, depth, pixels per metre]; null behind the viewer. */
@@ -278,7 +278,7 @@ function drawCoverage(g, w, h, x) {
 
 function drawPlot(g, w, h, x, plot) {
   const y = (v) => 6 + (h - 28) * (1 - (v - plot.bottom) / ((plot.top - plot.bottom) * 1.06)), grid = colour("--grid");
-  for (const [v] of ticks(plot.bottom, plot.top, 3)) {
+  for (const [v] of ticks(plot.bottom, plot.top, 5)) {
     stroke(g, grid, 1, [[[PAD.left, y(v)], [w - PAD.right, y(v)]]]);
     text(g, String(Number(v.toPrecision(6))), PAD.left - 8, y(v), "--muted", "right");
   }

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from handloom.errors import InputError, OutputError
+from handloom.errors import InputError
+from handloom.formats.atomic import write_text
 from handloom.hands import HandTrack
 from handloom.skeleton import FINGERS
 from handloom.view import report_parts as parts
@@ -49,15 +50,7 @@ def write_report(
         if not 0 <= index < len(track):
             raise InputError(f"sample frame {index} is outside the record, which has {len(track)} frames")
     page = _page(track, run, samples)
-    target = Path(path)
-    partial = target.with_name(target.name + ".part")
-    try:
-        # A file name that is not UTF-8 reaches us as lone surrogates; it must not stop the report.
-        partial.write_bytes(page.encode("utf-8", "backslashreplace"))
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write the report {target}: {error.strerror or error}") from error
+    write_text(Path(path), page)
 
 
 def _page(track: HandTrack, run: Mapping[str, Any], samples: Sequence[tuple[int, np.ndarray]]) -> str:

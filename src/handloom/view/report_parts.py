@@ -221,11 +221,11 @@ def trust(track: HandTrack, run: Mapping[str, Any]) -> str:
         ("Scale", _SCALE_TRUST[track.scale_source], scale),
     ):
         facts.pop("source", None)
-        note = facts.pop("note", None)
-        notes = f"<p>{escape(str(note))}</p>" if note else ""
+        facts["from"] = facts.pop("note", None) or word
+        if isinstance(size := facts.pop("hand_size_mm", None), int | float):
+            facts["wrist to middle knuckle"] = f"{size:.1f} mm"
         shown.append(
-            f'<div><h3>{name}<span class="badge {level}">{escape(word)}</span></h3>'
-            f"<p>{text}</p>{notes}{table(facts)}</div>"
+            f'<div><h3>{name}<span class="badge {level}">{escape(word)}</span></h3><p>{text}</p>{table(facts)}</div>'
         )
     return f'<div class="sure">{"".join(shown)}</div>'
 

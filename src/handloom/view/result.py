@@ -24,10 +24,10 @@ def view_result(result: Path, video: Path | None, host: str, port: int) -> None:
     folder = result if result.is_dir() else result.parent
     if (folder / RUN_FILE).is_file():
         run = read_run(folder)
-        mirrored = bool(run["arguments"].get("mirrored"))
-        named = Path(run["input"]["path"])
-        if video is None and named.exists() and run["input"].get("frames"):
-            video = named
+        mirrored = bool(run.get("arguments", {}).get("mirrored"))
+        source = run.get("input", {})
+        if video is None and source.get("frames") and Path(source.get("path", "")).exists():
+            video = Path(source["path"])
     if video is None:
         serve(track, None, host=host, port=port)
         return
