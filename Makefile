@@ -1,10 +1,12 @@
 # Two commands, each enough on a fresh clone:
-#   make demo VIDEO=clip.mp4   installs Handloom into .venv and tracks the hands in a video
+#   make demo VIDEO=clip.mp4   installs Handloom into .venv and tracks the hands in a video;
+#                              without VIDEO in a recording that it simulates first
 #   make test                  installs the development tools and runs lint, types and all tests
 # What is installed already is not installed again; PYTHON=python3.12 chooses the interpreter.
 
 PYTHON ?= python3
-VIDEO ?=
+CAPTURE := demo/capture
+VIDEO ?= $(CAPTURE)/videos/observation.images.cam4/chunk-000/file-000.mp4
 OUT ?= demo/$(basename $(notdir $(VIDEO)))
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -12,7 +14,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 .PHONY: demo test clean
 
 demo: .venv/installed
-	@test -n "$(VIDEO)" || { echo 'usage: make demo VIDEO=clip.mp4'; exit 2; }
+	@case "$(VIDEO)" in $(CAPTURE)/*) set -x; $(BIN)/handloom simulate h2o --out $(CAPTURE) --subjects 1 --repetitions 1 \
+	  --seconds 6 --size 640 360;; esac
 	$(BIN)/handloom track "$(VIDEO)" --out "$(OUT)" --overwrite
 	@echo 'Open $(OUT)/report.html and $(OUT)/overlay.mp4, or run: $(BIN)/handloom view "$(OUT)"'
 

@@ -1,7 +1,9 @@
 """The command line: one short function per verb."""
 
+import os
 import sys
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -76,6 +78,112 @@ def info(path: tyro.conf.Positional[Path]) -> None:
     print_rows(*describe(path))
 
 
+@app.command
+def simulate(
+    rig: tyro.conf.Positional[Literal["h2o", "fpha", "assembly", "desktop"]],
+    out: Path,
+    layout: Literal["native", "h2o", "fpha", "assemblyhands", "assembly101"] = "native",
+    subjects: int | None = None,
+    repetitions: int = 2,
+    seconds: float = 20.0,
+    seed: int = 0,
+    size: tuple[int, int] = (480, 270),
+    actions: tuple[str, ...] = (),
+    masks: bool = False,
+    workers: int | None = None,
+) -> None:
+    """Simulate a capture: hands, objects and actions seen by a rig's cameras, with the truth; resumable.
+
+    Args:
+        rig: The cameras: h2o (4 fixed, 1 on the head), fpha (1 on the head, right hand), assembly (8 fixed,
+            4 fisheyes on the head) or desktop (12 fixed).
+        out: Folder; must be new or empty.
+        layout: How it is stored: natively, or exactly as an official data set comes.
+        subjects: Number of people; by default the rig's usual number.
+        repetitions: Recordings per person; for fpha, of every action.
+        seconds: Length of a recording; for fpha it is that of its action.
+        seed: Of all chance.
+        size: Width and height of the pictures.
+        actions: For fpha: names of the actions to record; by default all.
+        masks: Keep instance masks.
+        workers: Processes; by default one per core. The result does not depend on it.
+    """
+    from handloom.simulate.simulation import Layout, Options
+    from handloom.simulate.studio import simulate as run_simulation
+    from handloom.terminal import ProgressBar, print_rows
+
+    options = Options(Layout(layout), subjects, repetitions, seconds, seed, size, actions)
+    with ProgressBar("recordings") as progress:
+        made = run_simulation(rig, out, options, workers or cores(), masks, progress)
+    print_rows(
+        f"Simulated capture {made.out}",
+        [("recordings", str(made.recordings)), ("frames", str(made.frames)), ("drawn by an earlier run", str(made.found))],
+    )
+
+
+@app.command
+def prepare(
+    dataset: tyro.conf.Positional[Literal["h2o", "fpha", "assemblyhands", "assembly101"]],
+    src: tyro.conf.Positional[Path],
+    out: Path,
+    size: tuple[int, int] = (480, 270),
+    cameras: tuple[str, ...] = (),
+    workers: int | None = None,
+    skip_bad: bool = False,
+) -> None:
+    """Turn a data set as downloaded into the native store (a LeRobot v3 data set); resumable.
+
+    Args:
+        dataset: Which one; `handloom datasets` tells what each holds.
+        src: Its folder, as downloaded and unpacked.
+        out: The store.
+        size: Width and height of the stored pictures.
+        cameras: Names of the cameras to keep; by default all.
+        workers: Processes; by default one per core. The result does not depend on it.
+        skip_bad: Leave out what is damaged, and list it, instead of stopping.
+    """
+    from handloom.datasets.prepare import prepare as run_prepare
+    from handloom.terminal import ProgressBar, print_rows
+
+    with ProgressBar("recordings") as progress:
+        done = run_prepare(dataset, src, out, size, cameras, workers or cores(), skip_bad, progress)
+    rows = [("recordings", str(done.recordings)), ("frames", str(done.frames)), ("left out", str(len(done.left_out)))]
+    print_rows(f"Store {done.store}", rows + [("  " + problem.place, problem.reason) for problem in done.left_out])
+
+
+@app.command
+def check(store: tyro.conf.Positional[Path], contact_sheet: Path | None = None) -> None:
+    """Check a store item by item: schema, times, gaps, videos, poses, calibration, labels, splits.
+
+    The exit code is 1 if an item fails.
+
+    Args:
+        store: The store.
+        contact_sheet: PNG with pictures of every recording to write.
+    """
+    from handloom.datasets.check import check as run_check
+    from handloom.terminal import ProgressBar, print_rows
+
+    with ProgressBar("recordings") as progress:
+        verdicts = run_check(store, contact_sheet, progress)
+    print_rows(f"Store {store}", [(f"{verdict.state:<4} {verdict.item}", verdict.message) for verdict in verdicts])
+    if any(verdict.state == "fail" for verdict in verdicts):
+        sys.exit(1)
+
+
+@app.command
+def datasets(name: tyro.conf.Positional[str | None] = None) -> None:
+    """Say what each data set holds, its licence, where to ask for it, and what to type once you have it.
+
+    Args:
+        name: One data set; by default all.
+    """
+    from handloom.datasets.catalogue import dataset_rows
+    from handloom.terminal import print_rows
+
+    print_rows(*dataset_rows(name))
+
+
 @bench.command(name="track")
 def bench_track(video: tyro.conf.Positional[Path], repetitions: int = 3) -> None:
     """Time `handloom track` by stage, against the bare loop "decode, MediaPipe, discard" on the same file.
@@ -121,7 +229,40 @@ def bench_triangulation(points: int = 200_000, views: int = 8) -> None:
     print_rows(*measure_triangulation(points, views))
 
 
+@bench.command(name="simulate")
+def bench_simulate(frames: int = 200) -> None:
+    """Rendered frames per second on one core, ground truth included.
+
+    Args:
+        frames: Frames to draw.
+    """
+    from handloom.benchmarks.simulate import measure_simulate
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_simulate(frames))
+
+
+@bench.command(name="load")
+def bench_load(store: Path | None = None, camera: str | None = None, repetitions: int = 3) -> None:
+    """Frames per second out of a store, against one PNG per frame; augmentation; size.
+
+    Args:
+        store: A store; by default a temporary one with made-up noisy pictures.
+        camera: Whose pictures; by default the first camera's.
+        repetitions: Runs of each; medians are printed.
+    """
+    from handloom.benchmarks.load import measure_load
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_load(store, camera, repetitions))
+
+
 app.command(bench, name="bench", help="Measure speed and accuracy on your machine.")
+
+
+def cores() -> int:
+    """Processors of this machine."""
+    return os.cpu_count() or 1
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,18 +14,25 @@ ADVICE = {
     "guessed": ". Depth is only as good as this guess: give --camera or --fov",
     "tracker's own scale": ". If the true hand is 10 % larger, so is everything: give --hand-size-mm",
 }
-STAGES = {"track": "tracking", "overlay": "drawing overlay"}
+STAGES = {
+    "track": "tracking",
+    "overlay": "drawing overlay",
+    "draw": "drawing",
+    "store": "storing",
+    "prepare": "preparing",
+    "check": "checking",
+}
 
 
 class ProgressBar:
-    """Frames done, frames per second and time left, on stderr. A `Progress` callback."""
+    """Frames (or another unit) done, how many per second, and time left, on stderr. A `Progress` callback."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "frames") -> None:
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description:<16}"),
             BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.fields[of]} frames"),
+            TextColumn(f"{{task.completed:.0f}}/{{task.fields[of]}} {unit}"),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
@@ -46,7 +53,7 @@ class ProgressBar:
             self._tasks[stage] = self._bar.add_task(STAGES[stage], total=total, of=of, rate="")
         task = self._bar.tasks[self._tasks[stage]]
         speed = task.finished_speed or task.speed
-        self._bar.update(task.id, completed=done, rate=f"{speed:.0f} fps" if speed else "")
+        self._bar.update(task.id, completed=done, rate=f"{speed:.3g}/s" if speed else "")
 
 
 def print_result(summary: Mapping[str, Any], out: Path) -> None:

@@ -1,0 +1,220 @@
+"""The virtual capture studio: simulate a rig's recordings and store them in one of the layouts."""
+
+import json
+import multiprocessing
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from handloom.datasets.prepare import prepare_episodes
+from handloom.errors import InputError, OutputError
+from handloom.formats.assembly101_write import write_assembly101
+from handloom.formats.assemblyhands_write import write_assemblyhands
+from handloom.formats.atomic import json_text, write_text
+from handloom.formats.episode import Episode
+from handloom.formats.fpha_write import write_fpha
+from handloom.formats.h2o_write import write_h2o
+from handloom.simulate.plan import Layout
+from handloom.simulate.shoot import Shot, Shots
+from handloom.simulate.simulation import Options, Simulation, as_rgb, draw
+from handloom.simulate.take import Size
+from handloom.tracking.progress import Progress, silent
+
+SHOOT, STORE = "draw", "store"
+DONE = "simulation.json"
+DEFAULTS = Options()
+_SHOTS, _TRUTH, _STORED, _PLAN = "shots", "truth", "stored", "plan.json"
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What a simulation has made.
+
+    Attributes:
+        out: the folder.
+        recordings, frames: how many; a frame counts once, whatever the number of cameras.
+        found: how many recordings an earlier, interrupted run had drawn.
+    """
+
+    out: Path
+    recordings: int
+    frames: int
+    found: int
+
+
+def simulate(
+    rig: str,
+    out: Path,
+    options: Options = DEFAULTS,
+    workers: int = 1,
+    masks: bool = False,
+    progress: Progress = silent,
+) -> Simulated:
+    """Simulate a capture. An interrupted run goes on where it stopped; a finished one does nothing.
+
+    Recordings are drawn one by one into `out` + ".part", then stored in the layout, then a rename makes everything
+    appear at once. `truth/` in `out` holds what the layout has no place for: what each camera sees of each joint,
+    poses of hands and things, and masks.
+
+    Args:
+        rig: "h2o", "fpha", "assembly" or "desktop".
+        out: folder; must be new or empty.
+        options: what is simulated.
+        workers: processes that draw; the result does not depend on their number.
+        masks: keep instance masks.
+        progress: told how many recordings are drawn, then how many are stored.
+
+    Raises:
+        InputError: unknown rig, or options that do not fit it.
+        OutputError: `out` holds something else, an interrupted run had other options, or the disk refuses.
+    """
+    if workers < 1:
+        raise InputError(f"at least one worker is needed, found {workers}")
+    simulation = Simulation(rig, options)
+    wanted = {"rig": rig, "masks": masks, **asdict(options)}
+    if (done := _finished(out, wanted)) is not None:
+        return done
+    part = out.with_name(out.name + ".part")
+    try:
+        (part / _SHOTS).mkdir(parents=True, exist_ok=True)
+        _check_plan(part, wanted)
+        shots = Shots(part / _SHOTS, masks)
+        found = _shoot_all(simulation, shots, part, workers, progress)
+        frames = _store_all(simulation, shots, part, workers, progress)
+        about = {**wanted, "recordings": len(simulation.names), "frames": frames}
+        write_text(part / _STORED / DONE, json_text(about, indent=1) + "\n")
+        if out.is_dir():
+            out.rmdir()  # only an empty one comes here
+        (part / _STORED).rename(out)
+        shutil.rmtree(part)
+    except OSError as failure:
+        raise OutputError(f"cannot write {part}: {failure.strerror or failure}") from failure
+    return Simulated(out, len(simulation.names), frames, found)
+
+
+def contact_sheet(
+    rig: str,
+    out_png: Path,
+    options: Options = DEFAULTS,
+    columns: int = 6,
+    recording: str | None = None,
+) -> None:
+    """One picture of a recording: a row per camera, moments from its start to its end.
+
+    Args:
+        rig, options: as in `simulate`.
+        out_png: where it goes.
+        columns: number of moments.
+        recording: which one, by default the first.
+
+    Raises:
+        InputError: unknown rig or recording, or options that do not fit.
+        OutputError: it cannot be written.
+    """
+    simulation = Simulation(rig, options)
+    take = simulation.take(recording or simulation.names[0])
+    moments = np.linspace(0, len(take.motion) - 1, columns).round().astype(int).tolist()
+    cameras = draw(take)
+    columns_drawn = [[as_rgb(picture(moment).image) for picture in cameras] for moment in moments]
+    width = max(image.shape[1] for image in columns_drawn[0])
+    sheet = np.concatenate([np.concatenate([_beside(image, width) for image in column]) for column in columns_drawn], 1)
+    if not cv2.imwrite(str(out_png), np.ascontiguousarray(sheet[..., ::-1])):
+        raise OutputError(f"{out_png}: cannot be written")
+
+
+def _beside(image: UInt8[np.ndarray, "h w 3"], width: int) -> UInt8[np.ndarray, "h width 3"]:
+    return np.pad(image, ((0, 2), (0, width - image.shape[1] + 2), (0, 0)))
+
+
+def _finished(out: Path, wanted: dict[str, object]) -> Simulated | None:
+    """What an earlier run has made of the same, None if `out` is free."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    path = out / DONE
+    if not path.is_file():
+        raise OutputError(f"{out} is there already and holds no simulation; choose another folder")
+    about = json.loads(path.read_text(encoding="utf-8"))
+    if {key: about.get(key) for key in wanted} != json.loads(json_text(wanted)):
+        raise OutputError(f"{out} holds a simulation with other options; choose another folder, or delete it")
+    return Simulated(out, about["recordings"], about["frames"], about["recordings"])
+
+
+def _check_plan(part: Path, wanted: dict[str, object]) -> None:
+    path = part / _PLAN
+    text = json_text(wanted)
+    if not path.exists():
+        write_text(path, text)
+    elif path.read_text(encoding="utf-8") != text:
+        raise OutputError(f"{part} was begun with other options; finish it with the same, or delete it")
+
+
+def _shoot_all(simulation: Simulation, shots: Shots, part: Path, workers: int, progress: Progress) -> int:
+    """Draw what is not drawn; how many recordings were there."""
+    names = simulation.names
+    todo = [name for name in names if not shots.of(name).is_dir()]
+    found = len(names) - len(todo)
+    progress(SHOOT, found, len(names))
+    if workers == 1 or len(todo) < 2:
+        for done, name in enumerate(todo, found + 1):
+            shots.shoot(simulation, name)
+            progress(SHOOT, done, len(names))
+        return found
+    # Not forked: the renderer's compiled code and OpenCV keep threads that a fork would lose.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(todo)), context) as pool:
+        jobs = [pool.submit(shots.shoot, simulation, name) for name in todo]
+        try:
+            for done, job in enumerate(jobs, found + 1):
+                job.result()
+                progress(SHOOT, done, len(names))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    return found
+
+
+def _store_all(simulation: Simulation, shots: Shots, part: Path, workers: int, progress: Progress) -> int:
+    """Store the drawn recordings in the layout; how many frames they have."""
+    stored, shot, layout = part / _STORED, Shot(simulation, shots), simulation.options.layout
+    names = list(simulation.names)
+    if layout is Layout.NATIVE:
+        frames = prepare_episodes(
+            shot, stored, _store_size(simulation), (), workers, lambda _, done, total: progress(STORE, done, total)
+        ).frames
+    else:
+        shutil.rmtree(stored, ignore_errors=True)  # these layouts are written in one go
+        lengths: list[int] = []
+        _WRITERS[layout](stored, _told(shot, lengths, progress))
+        frames = sum(lengths)
+    shutil.rmtree(stored / _TRUTH, ignore_errors=True)
+    for name in names:
+        shot.keep_truth(name, stored / _TRUTH)
+    return frames
+
+
+def _told(shot: Shot, lengths: list[int], progress: Progress) -> Iterator[Episode]:
+    for done, name in enumerate(shot.names):
+        progress(STORE, done, len(shot.names))
+        episode = shot.read(name)
+        lengths.append(len(episode))
+        yield episode
+    progress(STORE, len(shot.names), len(shot.names))
+
+
+_WRITERS: dict[Layout, Callable[[Path, Iterable[Episode]], None]] = {
+    Layout.H2O: write_h2o,
+    Layout.FPHA: write_fpha,
+    Layout.ASSEMBLYHANDS: write_assemblyhands,
+    Layout.ASSEMBLY101: write_assembly101,
+}
+
+
+def _store_size(simulation: Simulation) -> Size:
+    """A store's pictures have one size, that of the first camera."""
+    camera = simulation.rig.cameras[0].camera
+    return simulation.options.size or (camera.width, camera.height)
