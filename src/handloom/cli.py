@@ -90,6 +90,11 @@ def simulate(
     size: tuple[int, int] = (480, 270),
     actions: tuple[str, ...] = (),
     masks: bool = False,
+    label_noise_mm: float = 0.0,
+    dropped_frames: float = 0.0,
+    time_offset_s: float = 0.0,
+    swapped_hands: float = 0.0,
+    missing_hands: float = 0.0,
     workers: int | None = None,
 ) -> None:
     """Simulate a capture: hands, objects and actions seen by a rig's cameras, with the truth; resumable.
@@ -106,19 +111,25 @@ def simulate(
         size: Width and height of the pictures.
         actions: For fpha: names of the actions to record; by default all.
         masks: Keep instance masks.
+        label_noise_mm: Planted fault: standard deviation of the error of every coordinate of the labelled joints.
+        dropped_frames: Planted fault: share of the frames that are lost (0 ... 0.9).
+        time_offset_s: Planted fault: what the labels lag behind the pictures.
+        swapped_hands: Planted fault: share of the frames whose labels exchange left and right.
+        missing_hands: Planted fault: share of the frames in which a hand has no label, each hand by itself.
         workers: Processes; by default one per core. The result does not depend on it.
     """
-    from handloom.simulate.simulation import Layout, Options
+    from handloom.simulate.faults import Faults
+    from handloom.simulate.plan import Layout
+    from handloom.simulate.simulation import Options
     from handloom.simulate.studio import simulate as run_simulation
     from handloom.terminal import ProgressBar, print_rows
 
-    options = Options(Layout(layout), subjects, repetitions, seconds, seed, size, actions)
+    faults = Faults(label_noise_mm, dropped_frames, time_offset_s, swapped_hands, missing_hands)
+    options = Options(Layout(layout), subjects, repetitions, seconds, seed, size, actions, faults)
     with ProgressBar("recordings") as progress:
-        made = run_simulation(rig, out, options, workers or cores(), masks, progress)
-    print_rows(
-        f"Simulated capture {made.out}",
-        [("recordings", str(made.recordings)), ("frames", str(made.frames)), ("drawn by an earlier run", str(made.found))],
-    )
+        made = run_simulation(rig, out, options, cores() if workers is None else workers, masks, progress)
+    counts = {"recordings": made.recordings, "frames": made.frames, "drawn by an earlier run": made.found}
+    print_rows(f"Simulated capture {made.out}", [(name, str(count)) for name, count in counts.items()])
 
 
 @app.command
@@ -146,7 +157,9 @@ def prepare(
     from handloom.terminal import ProgressBar, print_rows
 
     with ProgressBar("recordings") as progress:
-        done = run_prepare(dataset, src, out, size, cameras, workers or cores(), skip_bad, progress)
+        done = run_prepare(
+            dataset, src, out, size, cameras, cores() if workers is None else workers, skip_bad, progress
+        )
     rows = [("recordings", str(done.recordings)), ("frames", str(done.frames)), ("left out", str(len(done.left_out)))]
     print_rows(f"Store {done.store}", rows + [("  " + problem.place, problem.reason) for problem in done.left_out])
 

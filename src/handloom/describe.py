@@ -1,10 +1,12 @@
-"""`handloom info`: what is in a video, a result or a calibration, as rows of a table."""
+"""`handloom info`: what is in a video, a result, a store or a calibration, as rows of a table."""
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from handloom.datasets.store import Store
 from handloom.errors import InputError
 from handloom.formats.cameras import has_image_size, read_camera, read_cameras
 from handloom.formats.result import HANDS_FILE, RUN_FILE, read_run, read_track
@@ -15,6 +17,7 @@ from handloom.skeleton import HANDS
 from handloom.video import open_source
 
 Rows = list[tuple[str, str]]
+INFO_FILE = Path("meta/info.json")
 UNKNOWN_SIZE = 1 << 14
 CALIBRATIONS = {".json", ".yaml", ".yml", ".xml", ".txt", ".dat"}
 
@@ -27,6 +30,8 @@ def describe(path: Path) -> tuple[str, Rows]:
     """
     if path.suffix == ".parquet" or (path / HANDS_FILE).is_file():
         return _result(path)
+    if (path / INFO_FILE).is_file():
+        return _store(path)
     if path.suffix.lower() in CALIBRATIONS:
         return _calibration(path)
     return _video(path)
@@ -74,6 +79,22 @@ def track_rows(track: HandTrack) -> Rows:
         rows += [("camera", str(track.camera_source)), *_camera(track.camera)]
     rows += [("space", track.frame), ("scale", str(track.scale_source))]
     return rows
+
+
+def _store(path: Path) -> tuple[str, Rows]:
+    store = Store(path)
+    splits = Counter(str(recording.split) for recording in store.recordings)
+    frames = sum(recording.length for recording in store.recordings)
+    return f"Store {path}", [
+        ("data set", store.layout.dataset),
+        ("recordings", f"{len(store.recordings)}: " + ", ".join(f"{count} {name}" for name, count in splits.items())),
+        ("subjects", str(len({recording.subject for recording in store.recordings}))),
+        ("frames", f"{frames} at {store.layout.fps} frames/s ({frames / store.layout.fps:.1f} s)"),
+        ("cameras", ", ".join(camera.name for camera in store.layout.cameras)),
+        ("pictures", f"{store.layout.size[0]} x {store.layout.size[1]} px"),
+        ("objects", ", ".join(store.layout.object_names) or "none"),
+        ("labelled segments", str(sum(len(recording.segments) for recording in store.recordings))),
+    ]
 
 
 def _calibration(path: Path) -> tuple[str, Rows]:

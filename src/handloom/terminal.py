@@ -86,7 +86,7 @@ def print_result(summary: Mapping[str, Any], out: Path) -> None:
 def print_rows(title: str, rows: Sequence[tuple[str, str]]) -> None:
     """A titled two-column table on stdout."""
     table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(style="cyan", overflow="fold", max_width=44)
     table.add_column(overflow="fold")
     for name, value in rows:
         # As text objects: file names may contain what rich takes for markup.

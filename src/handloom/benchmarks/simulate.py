@@ -1,24 +1,27 @@
 """How fast the renderer is, ground truth included."""
 
+import json
+import sys
 import time
-from collections.abc import Callable
 from statistics import median
 
 import numpy as np
-from jaxtyping import Float
 
 from handloom.errors import InputError
 from handloom.geometry import Camera, OVFishEye62, Pinhole, invert_rigid
 from handloom.simulate.background import make_background
 from handloom.simulate.complexion import skin_colours, skin_tone
 from handloom.simulate.hand import DOF_COUNT, HandShape, bone_frames, forward
-from handloom.simulate.mesh import FIRST_OBJECT, LEFT_HAND, Mesh, Placement, Scene
+from handloom.simulate.mesh import FIRST_OBJECT, LEFT_HAND, RIGHT_HAND, Mesh, Scene
 from handloom.simulate.objects import make_object
 from handloom.simulate.props import PROPS
 from handloom.simulate.render import Joints, Renderer
 from handloom.simulate.rigs import looking_at
 from handloom.simulate.sensor import Sensor
+from handloom.simulate.shapes import shift
 from handloom.simulate.surface import HandSurface, hand_surface, skin
+from handloom.skeleton import JOINT_COUNT
+from handloom.threads import run_single_threaded
 
 Rows = list[tuple[str, str]]
 
@@ -30,15 +33,20 @@ def measure_simulate(frames: int) -> tuple[str, Rows]:
     """Median time per frame on one core of two moving hands and one object, in a room seen by a moving head camera.
 
     Colour, depth, instance masks and the visibility of 42 joints are computed in every frame. Compilation and
-    the making of the scene are not counted; skinning and the sensor are listed beside it.
+    the making of the scene are not counted; skinning and the sensor stand beside it.
 
     Raises:
         InputError: less than one frame.
     """
     if frames < 1:
         raise InputError(f"the renderer's speed needs at least 1 frame, found {frames}")
-    stand = _Stand()
-    rows: Rows = []
+    title, rows = run_single_threaded(__name__, frames)
+    return title, [(name, value) for name, value in rows]
+
+
+def _measure(frames: int) -> tuple[str, Rows]:
+    stand = _Stand(frames)
+    rows: Rows = [("skinning, beside it", f"{1000 * median(stand.skinning_s):6.2f} ms/frame")]
     cameras: tuple[tuple[str, Camera, bool], ...] = (
         ("pinhole, RGB", Pinhole.from_fov(*SIZE, 90), False),
         ("fisheye, mono", OVFishEye62(*SIZE, 145.0, 145.0, 239.5, 134.5, _FISHEYE), True),
@@ -46,74 +54,68 @@ def measure_simulate(frames: int) -> tuple[str, Rows]:
     for name, camera, mono in cameras:
         renderer = Renderer(stand.scene, camera, mono)
         stages: dict[str, list[float]] = {}
-        for frame in range(-1, frames):  # the first one compiles
-            spent = stand.frame(renderer, frame)
-            if frame >= 0:
-                for stage, seconds in spent.items():
-                    stages.setdefault(stage, []).append(seconds)
+        stand.render(renderer, 0)  # compiles
+        for frame in range(frames):
+            for stage, seconds in stand.render(renderer, frame).items():
+                stages.setdefault(stage, []).append(seconds)
         whole = [sum(times) for times in zip(*(stages[stage] for stage in _STAGES))]
         rows.append((f"{name}, with ground truth", f"{1 / median(whole):6.1f} frames/s"))
         rows += [(f"  of which {stage}", f"{1000 * median(stages[stage]):6.2f} ms/frame") for stage in _STAGES]
-        rows += [(f"  beside it: {stage}", f"{1000 * median(stages[stage]):6.2f} ms/frame") for stage in _BESIDE]
+        rows.append(("  beside it: sensor", f"{1000 * median(stages['sensor']):6.2f} ms/frame"))
     return f"{SIZE[0]} x {SIZE[1]}, {stand.size}, median of {frames} frames, one core", rows
 
 
 _STAGES = ("placing", "projection", "visible surfaces", "shading and shadows", "joint visibility")
-_BESIDE = ("skinning", "sensor")
 
 
 class _Stand:
     """What is rendered: hands that open and close around a bottle of milk."""
 
-    def __init__(self) -> None:
-        self.shapes = tuple(HandShape.average(side) for side in (0, 1))
-        self.surfaces = tuple(hand_surface(shape) for shape in self.shapes)
-        hands = [_hand(surface) for surface in self.surfaces]
+    def __init__(self, frames: int) -> None:
+        shapes = [HandShape.average(side) for side in (0, 1)]
+        surfaces = [hand_surface(shape) for shape in shapes]
+        hands = [_hand(surface) for surface in surfaces]
         background, light = make_background(1)
         self.scene = Scene(background, (*hands, make_object(PROPS["milk"], FIRST_OBJECT)), light)
         self.sensor = Sensor()
-        counts = [len(hand.vertices) for hand in hands]
         room = sum(len(mesh.faces) for mesh in background)
-        self.size = f"two hands of {counts[0]} vertices, one object, {room} faces of background"
-
-    def frame(self, renderer: Renderer, frame: int) -> dict[str, float]:
-        """Seconds of every stage."""
-        phase = 0.1 * frame
-        pose = looking_at(
-            np.array([0.05 * np.sin(phase), -0.33, 0.45]), np.array([0, 0.05 + 0.03 * np.cos(phase), 0.05])
-        )
-        angles = np.full(DOF_COUNT, 0.25 + 0.2 * np.sin(phase))
-        bottle = np.eye(4)
-        bottle[:3, 3] = 0, 0.05, 0.09
-        spent: dict[str, float] = {}
-
-        def timed(stage: str, work: Callable[[], object]) -> object:
+        self.size = f"two hands of {len(hands[0].vertices)} vertices, one object, {room} faces of background"
+        wrists = [shift(x, -0.08, 0.10) for x in (-0.12, 0.12)]
+        self.skins, self.joints, self.skinning_s = [], [], []
+        for frame in range(frames):
+            angles = np.full(DOF_COUNT, 0.25 + 0.2 * np.sin(0.1 * frame))
             start = time.perf_counter()
-            result = work()
-            spent[stage] = time.perf_counter() - start
-            return result
+            self.skins.append(
+                [skin(surface, bone_frames(shape, w, angles)) for surface, shape, w in zip(surfaces, shapes, wrists)]
+            )
+            self.skinning_s.append(time.perf_counter() - start)
+            self.joints.append(
+                Joints(
+                    np.concatenate([forward(shape, wrist, angles) for shape, wrist in zip(shapes, wrists)]),
+                    np.repeat([LEFT_HAND, RIGHT_HAND], JOINT_COUNT),
+                    np.concatenate([shape.radii_m for shape in shapes]),
+                )
+            )
 
-        wrists = [_shift(x, -0.08, 0.10) for x in (-0.12, 0.12)]
-        skins: list[Placement] = []
-        timed("skinning", lambda: skins.extend(
-            np.asarray(skin(surface, bone_frames(shape, wrist, angles)), np.float64)
-            for surface, shape, wrist in zip(self.surfaces, self.shapes, wrists)
-        ))  # fmt: skip
-        joints = Joints(
-            np.concatenate([forward(shape, wrist, angles) for shape, wrist in zip(self.shapes, wrists)]),
-            np.repeat([LEFT_HAND, LEFT_HAND + 1], 21),
-            np.concatenate([shape.radii_m for shape in self.shapes]),
-        )
-        camera_from_world = invert_rigid(pose)
-        timed("placing", lambda: renderer._place(camera_from_world, [*skins, bottle]))
-        count = timed("projection", renderer._project)
-        assert isinstance(count, int)
-        timed("visible surfaces", lambda: renderer._draw(count))
-        shaded = timed("shading and shadows", lambda: renderer._shade(camera_from_world))
-        timed("joint visibility", lambda: renderer._look_for(joints, camera_from_world, count))
-        assert isinstance(shaded, tuple)
-        timed("sensor", lambda: self.sensor.capture(shaded[0][None], 0, max(frame, 0)))
-        return spent
+    def render(self, renderer: Renderer, frame: int) -> dict[str, float]:
+        """Seconds of every stage of `Renderer.render`, and of the sensor."""
+        sway = 0.1 * frame
+        head = np.array([0.05 * np.sin(sway), -0.33, 0.45])
+        camera_from_world = invert_rigid(looking_at(head, np.array([0, 0.05 + 0.03 * np.cos(sway), 0.05])))
+        times = [time.perf_counter()]
+        renderer._place(camera_from_world, [*self.skins[frame], shift(0, 0.05, 0.09)])
+        times.append(time.perf_counter())
+        count = renderer._project()
+        times.append(time.perf_counter())
+        renderer._draw(count)
+        times.append(time.perf_counter())
+        image, _, _ = renderer._shade(camera_from_world)
+        times.append(time.perf_counter())
+        renderer._look_for(self.joints[frame], camera_from_world, count)
+        times.append(time.perf_counter())
+        self.sensor.capture(image[None], 0, frame)
+        times.append(time.perf_counter())
+        return dict(zip((*_STAGES, "sensor"), np.diff(times).tolist()))
 
 
 def _hand(surface: HandSurface) -> Mesh:
@@ -126,7 +128,5 @@ def _hand(surface: HandSurface) -> Mesh:
     )
 
 
-def _shift(x: float, y: float, z: float) -> Float[np.ndarray, "4 4"]:
-    moved = np.eye(4)
-    moved[:3, 3] = x, y, z
-    return moved
+if __name__ == "__main__":
+    json.dump(_measure(int(sys.argv[1])), sys.stdout)

@@ -1,8 +1,6 @@
 """Speed of triangulation on one core, against the textbook loop over points."""
 
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,11 +11,11 @@ import numpy as np
 
 from handloom.errors import InputError
 from handloom.geometry import Pinhole, Robust, apply_rigid, triangulate, triangulate_dlt
+from handloom.threads import run_single_threaded
 
 _LOOP_POINTS = 3_000
 _REPETITIONS = 5
 _NOISE_PX = 1.0
-_SINGLE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM")}
 
 
 def measure_triangulation(points: int, views: int) -> tuple[str, list[tuple[str, str]]]:
@@ -42,10 +40,7 @@ def bench_triangulation(points: int = 200_000, views: int = 8, seed: int = 0) ->
     Returns:
         One row per method: method, points, points_per_s and times_loop (speed relative to the loop).
     """
-    command = [sys.executable, "-m", __name__, str(points), str(views), str(seed)]
-    environment = {**os.environ, **_SINGLE_THREAD, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    rows: list[dict[str, Any]] = run_single_threaded(__name__, points, views, seed)
     return rows
 
 

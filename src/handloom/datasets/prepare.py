@@ -17,6 +17,7 @@ from handloom.errors import HandloomError, InputError, OutputError
 from handloom.formats.atomic import json_text, write_text
 from handloom.formats.episode import EpisodeSource, Problem
 from handloom.formats.text_files import parse_json, read_text
+from handloom.threads import exit_with_parent
 from handloom.tracking.progress import Progress, silent
 
 DATASETS = ("h2o", "fpha", "assemblyhands", "assembly101")
@@ -200,6 +201,7 @@ _job: tuple[EpisodeSource, StoreLayout, Path]
 def _start(source: EpisodeSource, layout: StoreLayout, shards: Path) -> None:
     """Sent once to each worker: a source may hold large tables."""
     global _job
+    exit_with_parent()
     _job = source, layout, shards
 
 

@@ -228,8 +228,8 @@ def _check_agreement(
     if folder == main or not (folder / "hand_pose").is_dir():
         return
     chosen = np.unique(np.linspace(0, len(frame_ids) - 1, 3).astype(int))
-    own, _ = _world_joints(folder, frame_ids[chosen], world_from_camera[chosen], Faults(skip_bad=True))
-    apart = np.linalg.norm(own - joints[chosen], axis=-1)
+    own, known = _world_joints(folder, frame_ids[chosen], world_from_camera[chosen], Faults(skip_bad=True))
+    apart = np.where(known, np.linalg.norm(own - joints[chosen], axis=-1), np.nan)
     if np.isfinite(apart).any() and np.nanmedian(apart) > _AGREEMENT_M:
         raise CalibrationError(
             f"{folder / 'cam_pose'}: with these poses the hands are {np.nanmedian(apart) * 1000:.0f} mm from where "

@@ -170,7 +170,8 @@ class Actor:
 
 def home(hand: int) -> Float[np.ndarray, "4 4"]:
     """The resting place of a hand: palm down before the work space."""
-    right = pose(0.15, -0.20, 0.035, about=(0, 0, 14))
+    # The fingers of a relaxed hand hang 80 mm below its wrist.
+    right = pose(0.15, -0.20, 0.088, about=(0, 0, 14))
     return right if hand == RIGHT else np.asarray(MIRROR @ right @ MIRROR)
 
 

@@ -12,7 +12,7 @@ from handloom.simulate.mesh import Light, Mesh
 from handloom.simulate.objects import make_object
 from handloom.simulate.patterns import books, bricks, cloth, label, plaster, poster, random_colour, wood
 from handloom.simulate.props import PROPS
-from handloom.simulate.shapes import Colour, box, turned
+from handloom.simulate.shapes import Colour, box, shift
 
 _FREE_X_M, _FREE_Y_M = 0.36, (-0.25, 0.30)
 _TABLE_TEXEL_M, _WALL_TEXEL_M = 0.0035, 0.012
@@ -36,7 +36,7 @@ _WALLS: tuple[Colour, ...] = ((214, 206, 190), (186, 198, 206), (200, 186, 160),
 
 
 def make_background(seed: int) -> tuple[tuple[Mesh, ...], Light]:
-    """A room and its light; every seed gives another one."""
+    """A room and its light; every seed gives another one. The last mesh is the trunk of the person."""
     rng = np.random.default_rng((seed, 0x700A))
     light = Light(
         towards=(float(rng.uniform(-0.7, 0.7)), float(rng.uniform(-0.3, 0.6)), 1.0),
@@ -144,27 +144,9 @@ def _hang(paint: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator) -> None:
 def _person(rng: np.random.Generator) -> Mesh:
     """The trunk of the person, in a chair at the table."""
     colour = random_colour(rng, 30, 220)
-    profile = np.array(
-        [
-            (0, -0.4),
-            (0.15, -0.4),
-            (0.155, -0.2),
-            (0.165, 0),
-            (0.18, 0.14),
-            (0.182, 0.2),
-            (0.172, 0.25),
-            (0.15, 0.285),
-            (0.11, 0.31),
-            (0.07, 0.325),
-            (0.058, 0.34),
-            (0.056, 0.4),
-            (0, 0.4),
-        ]
-    )
-    trunk = turned(profile, (255, 255, 255), cloth((240, 400), colour, rng), shine=0.0)
-    pose = np.diag([1.2, 0.62, 1.0, 1.0])
-    pose[1, 3] = -0.52
-    return trunk.moved(pose)
+    shirt = cloth((160, 160), colour, rng)
+    trunk = box((0.4, 0.23, 0.7), (255, 255, 255), 0.1, shirt, shine=0.0)
+    return trunk.moved(shift(0, -0.54, -0.06))
 
 
 def _quad(corners: Float[np.ndarray, "4 3"], texture: UInt8[np.ndarray, "h w 3"]) -> Mesh:

@@ -18,7 +18,7 @@ BACKGROUND, LEFT_HAND, RIGHT_HAND, FIRST_OBJECT = 0, 1, 2, 10
 
 _LARGEST_UV = 10_000
 
-Placement = Float[np.ndarray, "4 4"] | Float[np.ndarray, "V 3"] | None
+Placement = Float[np.ndarray, "4 4"] | Float[np.ndarray, "_ 3"] | None
 """Where a mesh is in one frame: `world_from_mesh`, or its vertices in the world, or None if it is not there."""
 
 

@@ -66,8 +66,7 @@ class Renderer:
         size, count = (camera.height, camera.width), len(self._faces)
         self._edges, self._planes = np.empty((count, 9), np.float32), np.empty((count, 3), np.float32)
         self._boxes, self._ids = np.empty((count, 4), np.float32), np.empty(count, np.uint32)
-        self._points, self._normals = np.empty((2, len(self._uv), 3))
-        self._turned = np.empty((len(self._uv), 3), np.float32)
+        self._points, self._normals = np.empty((len(self._uv), 3)), np.empty((len(self._uv), 3), np.float32)
         self._lit = np.empty(size, np.float32)
         self._nearness, self._seen = np.empty(size, np.float32), np.empty(size, np.uint32)
         self._shadow, self._first_shadow = np.empty((2, shading.SHADOW_SIZE, shading.SHADOW_SIZE), np.float32)
@@ -144,12 +143,10 @@ class Renderer:
                 camera_from_mesh = camera_from_world @ placement
                 shading.place(camera_from_mesh, mesh.vertices, mesh.normals, points, normals)
             else:
-                with np.errstate(invalid="ignore"):  # vertices may be infinite
-                    np.add(placement @ camera_from_world[:3, :3].T, camera_from_world[:3, 3], out=points)
-                shading.smooth_normals(points, mesh.faces, normals)
+                vertices = np.asarray(placement, dtype=np.float64)
+                shading.place_skin(camera_from_world, vertices, mesh.faces, points, normals)
         still = self._starts[len(self.scene.moving)]
         shading.place(camera_from_world, *self._background, self._points[still:], self._normals[still:])
-        self._turned[:] = self._normals
 
     def _project(self) -> int:
         """How many faces may be in the image; fills the tables about them."""
@@ -184,7 +181,7 @@ class Renderer:
         single = [np.asarray(v, np.float32) for v in (towards, rotation[:, 2], light.lamp, light.ambient)]
         shading.shade(
             self._nearness, self._seen, self._ids, self._edges, self._rays, self._faces, self._face_mesh, self._flat,
-            self._turned, self._colours, self._uv, self._textures, self._texture_of, self._instance_of, self._shine_of,
+            self._normals, self._colours, self._uv, self._textures, self._texture_of, self._instance_of, self._shine_of,
             *single, self._lit, image, depth, instances,
         )  # fmt: skip
         return image, depth, instances

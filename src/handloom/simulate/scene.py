@@ -11,6 +11,7 @@ from handloom.simulate.hand import bone_frames
 from handloom.simulate.mesh import FIRST_OBJECT, LEFT_HAND, RIGHT_HAND, Mesh, Placement, Scene
 from handloom.simulate.objects import make_object
 from handloom.simulate.render import Joints
+from handloom.simulate.sleeve import FOREARM, Sleeve
 from handloom.simulate.surface import HandSurface, hand_surface, skin
 from handloom.simulate.take import Take
 from handloom.skeleton import JOINT_COUNT, LEFT, RIGHT
@@ -24,25 +25,29 @@ class Set:
 
     Attributes:
         take: the take.
-        scene: table, hands and things.
+        scene: table, hands, sleeves and things.
         shown: the hands that are drawn.
         surfaces: their skins.
+        sleeves: what joins their forearms to the trunk.
     """
 
     take: Take
     scene: Scene
     shown: tuple[int, ...]
     surfaces: tuple[HandSurface, ...]
+    sleeves: tuple[Sleeve, ...]
 
     def placements(self, frame: int) -> list[Placement]:
-        """Where every moving mesh is in a frame: hands first, then things."""
+        """Where every moving mesh is in a frame: hands, then sleeves, then things."""
         motion = self.take.motion
-        placed: list[Placement] = []
-        for hand, surface in zip(self.shown, self.surfaces):
+        hands: list[Placement] = []
+        arms: list[Placement] = []
+        for hand, surface, sleeve in zip(self.shown, self.surfaces, self.sleeves):
             shape = (self.take.person.left, self.take.person.right)[hand]
             parts = bone_frames(shape, motion.world_from_hand[frame, hand], motion.angles[frame, hand])
-            placed.append(skin(surface, parts).astype(np.float64))
-        return [*placed, *motion.world_from_thing[frame]]
+            hands.append(skin(surface, parts).astype(np.float64))
+            arms.append(sleeve.vertices(parts[FOREARM]))
+        return [*hands, *arms, *motion.world_from_thing[frame]]
 
     def joints(self, frame: int) -> Joints:
         """The joints of the hands that are drawn, whose visibility is asked for."""
@@ -61,7 +66,9 @@ def build_set(take: Take) -> Set:
     hands = [_hand_mesh(take, hand, surface) for hand, surface in zip(shown, surfaces)]
     things = [make_object(prop, FIRST_OBJECT + k) for k, prop in enumerate(take.props)]
     room, light = make_background(zlib.crc32(f"{take.seed} {take.recording.subject} {take.recording.scene}".encode()))
-    return Set(take, Scene(room, (*hands, *things), light), shown, surfaces)
+    sleeves = tuple(Sleeve.over(surface) for surface in surfaces)
+    arms = [sleeve.mesh(room[-1]) for sleeve in sleeves]
+    return Set(take, Scene(room, (*hands, *arms, *things), light), shown, surfaces, sleeves)
 
 
 def _hand_mesh(take: Take, hand: int, surface: HandSurface) -> Mesh:

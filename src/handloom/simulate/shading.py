@@ -11,7 +11,7 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-SHADOW_SIZE = 160
+SHADOW_SIZE = 128
 _BIAS_M = np.float32(0.001)
 _WRAP = np.float32(0.15)
 _FROM_BELOW = np.float32(0.45)
@@ -21,7 +21,8 @@ _ENCODED = 4096
 
 
 # A texel is one integer of three fields of 21 bits, so that one multiplication weights all its channels: 11 bits of the
-# root of linear light, and room for weights that sum to 32 x 32.
+# root of linear light, and room for weights that sum to 32 x 32. Between float32 and 64-bit integers stand 32-bit ones,
+# since processors have no unsigned 64-bit conversion.
 _STEPS, _WHOLE = np.float32(32), np.uint64(32)
 _RED, _GREEN, _FIELD = np.uint64(42), np.uint64(21), np.uint64(2**21 - 1)
 _ROOT = np.float32(1 / (2047 * 1024))
@@ -61,8 +62,12 @@ def place(a_from_mesh, vertices, normals, points, turned):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 @no_type_check
-def smooth_normals(points, faces, normals):
-    """Normals at the vertices of a deformed mesh, weighted by area; not of unit length."""
+def place_skin(a_from_world, vertices, faces, points, normals):
+    """Vertices of a deformed mesh in another frame, and normals there, averaged by area."""
+    for v in range(vertices.shape[0]):
+        x, y, z = vertices[v, 0], vertices[v, 1], vertices[v, 2]
+        for k in range(3):
+            points[v, k] = a_from_world[k, 0] * x + a_from_world[k, 1] * y + a_from_world[k, 2] * z + a_from_world[k, 3]
     normals[:] = 0
     for f in range(faces.shape[0]):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
@@ -191,6 +196,8 @@ def shade(
     instance_of, shine_of, towards, up, lamp, ambient, lit, image, depth, instances,
 ):  # fmt: skip
     """Fill `image` (H, W, channels), `depth` (H, W) and `instances` (H, W) from what `raster.draw` found."""
+    lamp_x, lamp_y, lamp_z = towards[0], towards[1], towards[2]
+    up_x, up_y, up_z = up[0], up[1], up[2]
     for y in range(nearness.shape[0]):
         for x in range(nearness.shape[1]):
             near = nearness[y, x]
@@ -224,13 +231,13 @@ def shade(
                 green = wa * green + wb * colours[b, 1] + wc * colours[c, 1]
                 blue = wa * blue + wb * colours[b, 2] + wc * colours[c, 2]
 
-            diffuse = (nx * towards[0] + ny * towards[1] + nz * towards[2] + _WRAP) / (_1 + _WRAP)
+            diffuse = (nx * lamp_x + ny * lamp_y + nz * lamp_z + _WRAP) / (_1 + _WRAP)
             highlight = _0
             if diffuse > _0:
                 diffuse *= lit[y, x]
                 shine = shine_of[mesh]
                 if shine > _0:
-                    hx, hy, hz = towards[0] - dx, towards[1] - dy, towards[2] - dz
+                    hx, hy, hz = lamp_x - dx, lamp_y - dy, lamp_z - dz
                     facing = max(nx * hx + ny * hy + nz * hz, _0)
                     highlight = facing * facing / (hx * hx + hy * hy + hz * hz)
                     highlight *= highlight
@@ -239,22 +246,22 @@ def shade(
                     highlight *= highlight * diffuse * shine
             else:
                 diffuse = _0
-            above = _HALF + _HALF * (nx * up[0] + ny * up[1] + nz * up[2])
+            above = _HALF + _HALF * (nx * up_x + ny * up_y + nz * up_z)
             above = _FROM_BELOW + (_1 - _FROM_BELOW) * above
 
             rows, columns = texture_of[mesh, 1], texture_of[mesh, 2]
             if rows > 0:
                 i0, i1, u = _neighbours(wa * uv[a, 0] + wb * uv[b, 0] + wc * uv[c, 0], columns)
                 j0, j1, v = _neighbours(wa * uv[a, 1] + wb * uv[b, 1] + wc * uv[c, 1], rows)
-                start, fu, fv = texture_of[mesh, 0], np.uint64(u * _STEPS), np.uint64(v * _STEPS)
+                start, fu, fv = texture_of[mesh, 0], np.uint64(np.int32(u * _STEPS)), np.uint64(np.int32(v * _STEPS))
                 j0, j1 = start + j0 * columns, start + j1 * columns
                 mixed = (_WHOLE - fv) * ((_WHOLE - fu) * textures[j0 + i0] + fu * textures[j0 + i1])
                 mixed += fv * ((_WHOLE - fu) * textures[j1 + i0] + fu * textures[j1 + i1])
-                root = np.float32((mixed >> _RED) & _FIELD) * _ROOT
+                root = np.float32(np.int32((mixed >> _RED) & _FIELD)) * _ROOT
                 red *= root * root
-                root = np.float32((mixed >> _GREEN) & _FIELD) * _ROOT
+                root = np.float32(np.int32((mixed >> _GREEN) & _FIELD)) * _ROOT
                 green *= root * root
-                root = np.float32(mixed & _FIELD) * _ROOT
+                root = np.float32(np.int32(mixed & _FIELD)) * _ROOT
                 blue *= root * root
 
             red = red * (lamp[0] * diffuse + ambient[0] * above) + lamp[0] * highlight

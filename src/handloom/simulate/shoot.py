@@ -86,7 +86,7 @@ class Shot(EpisodeSource):
             # Official layouts have a validity of their own, which is not about what hides what.
             seen = visible[k] if self.simulation.options.layout is Layout.NATIVE else None
             streams.append(replace(take.stream(k), pictures=PictureFiles(paths), visible=seen))
-        return take.episode(tuple(streams))
+        return self.simulation.stored(take, tuple(streams))
 
     def keep_truth(self, name: str, target: Path) -> None:
         """Move what no layout has a place for to its own folder."""

@@ -1,18 +1,22 @@
 """A simulation as a source of episodes: pictures are drawn when they are asked for."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import UInt8
 
 from handloom.errors import InputError
-from handloom.formats.episode import Episode, EpisodeSource, RenderedPictures
+from handloom.formats.episode import CameraStream, Episode, EpisodeSource, RenderedPictures
+from handloom.simulate.faults import Faults
 from handloom.simulate.plan import Layout, Recording, recordings
 from handloom.simulate.render import Picture, Renderer
 from handloom.simulate.rigs import Rig, rig
 from handloom.simulate.scene import build_set
 from handloom.simulate.take import Size, Take, make_take
+
+_FAULTS = 5
+"""Sets the random numbers of faults apart from those of people, takes and sets."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Options:
         seed: of all chance.
         size: width and height of the pictures; None for the full size of the rig's cameras.
         actions: names of the actions that are recorded by a rig with one action per recording; all if empty.
+        faults: what goes wrong in what is stored; pictures and truth are made without.
     """
 
     layout: Layout = Layout.NATIVE
@@ -36,6 +41,7 @@ class Options:
     seed: int = 0
     size: Size | None = (480, 270)
     actions: tuple[str, ...] = ()
+    faults: Faults = field(default_factory=Faults)
 
 
 class Simulation(EpisodeSource):
@@ -76,7 +82,18 @@ class Simulation(EpisodeSource):
             replace(take.stream(camera), pictures=RenderedPictures(_as_rgb(picture)))
             for camera, picture in enumerate(camera_men)
         )
-        return take.episode(streams)
+        return self.stored(take, streams)
+
+    def stored(self, take: Take, streams: tuple[CameraStream, ...]) -> Episode:
+        """A take as its layout holds it, with the faults that were asked for.
+
+        Raises:
+            InputError: they leave no frame of it.
+        """
+        options = self.options
+        # Its own stream of chance: a recording's faults do not depend on what else is simulated.
+        seed = int(np.random.SeedSequence((options.seed, _FAULTS, take.recording.index)).generate_state(1)[0])
+        return options.faults.planted(take.episode(streams), seed, gaps=options.layout is Layout.NATIVE)
 
 
 def draw(take: Take) -> list[Callable[[int], Picture]]:
@@ -118,9 +135,15 @@ def _checked(options: Options, used: Rig) -> Options:
         raise InputError(f"the seed must not be negative, found {options.seed}")
     if options.size is not None and not all(16 <= side <= 8192 for side in options.size):
         raise InputError(f"pictures must be 16 ... 8192 pixels wide and high, found {options.size}")
+    if options.layout is Layout.NATIVE and options.size is not None and any(side % 2 for side in options.size):
+        raise InputError(f"pictures of the native store need even sides, found {options.size}")
     if options.actions and not used.trimmed:
         raise InputError(f"the rig {used.name!r} records many actions at once; actions can be chosen for 'fpha' only")
     known = [action.name for action in used.taxonomy.actions]
     if unknown := [name for name in options.actions if name not in known]:
         raise InputError(f"unknown action {unknown[0]!r}; {used.name} has {', '.join(known)}")
+    if options.layout is Layout.ASSEMBLY101 and options.faults.dropped_frames:
+        raise InputError("the tables of assembly101 count at half the rate of the poses; leave dropped_frames at 0")
+    if options.faults.swapped_hands and used.taxonomy.one_hand:
+        raise InputError(f"the rig {used.name!r} has one hand only, swapped_hands needs two; leave it at 0")
     return options

@@ -24,6 +24,7 @@ from handloom.simulate.plan import Layout
 from handloom.simulate.shoot import Shot, Shots
 from handloom.simulate.simulation import Options, Simulation, as_rgb, draw
 from handloom.simulate.take import Size
+from handloom.threads import exit_with_parent, single_threaded_children
 from handloom.tracking.progress import Progress, silent
 
 SHOOT, STORE = "draw", "store"
@@ -128,7 +129,7 @@ def contact_sheet(
         raise OutputError(f"{out_png}: cannot be written")
 
 
-def _beside(image: UInt8[np.ndarray, "h w 3"], width: int) -> UInt8[np.ndarray, "h width 3"]:
+def _beside(image: UInt8[np.ndarray, "h w 3"], width: int) -> UInt8[np.ndarray, "rows columns 3"]:
     return np.pad(image, ((0, 2), (0, width - image.shape[1] + 2), (0, 0)))
 
 
@@ -167,7 +168,7 @@ def _shoot_all(simulation: Simulation, shots: Shots, part: Path, workers: int, p
         return found
     # Not forked: the renderer's compiled code and OpenCV keep threads that a fork would lose.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(todo)), context) as pool:
+    with single_threaded_children(), ProcessPoolExecutor(min(workers, len(todo)), context, exit_with_parent) as pool:
         jobs = [pool.submit(shots.shoot, simulation, name) for name in todo]
         try:
             for done, job in enumerate(jobs, found + 1):
