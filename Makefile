@@ -7,7 +7,7 @@
 PYTHON ?= python3
 CAPTURE := demo/capture
 VIDEO ?= $(CAPTURE)/videos/observation.images.cam4/chunk-000/file-000.mp4
-OUT ?= demo/$(basename $(notdir $(VIDEO)))
+OUT ?= demo/$(if $(findstring $(CAPTURE),$(VIDEO)),simulated,$(basename $(notdir $(VIDEO))))
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
