@@ -377,18 +377,17 @@ def test_absurd_frame_numbers(tmp_path):
         handloom.track(stored, estimator="joints")
 
 
+def root_relative(folder: Path, joints: np.ndarray, pixels: np.ndarray) -> Path:
+    """A file of wrist-relative joints with keypoints beside them."""
+    path, relative = folder / "joints.npz", joints - joints[:, :, :1]
+    np.savez(path, joints=relative, keypoints_px=pixels, order="mediapipe", unit="m", space="root_relative")
+    return path
+
+
 def test_stored_root_relative_joints_are_placed(video, tmp_path, calibration):
     joints = np.stack([LEFT_HAND[:FRAMES], RIGHT_HAND[:FRAMES]], 1)
     pixels, _ = CAMERA.project(joints)
-    stored = tmp_path / "joints.npz"
-    np.savez(
-        stored,
-        joints=joints - joints[:, :, :1],
-        keypoints_px=pixels,
-        order="mediapipe",
-        unit="m",
-        space="root_relative",
-    )
+    stored = root_relative(tmp_path, joints, pixels)
     track = handloom.track(video, estimator="joints", joints=stored, camera=calibration)
     np.testing.assert_allclose(track.joints_m, joints, atol=1e-5)
 
@@ -439,15 +438,7 @@ def test_ctrl_c_while_the_overlay_is_drawn(knowing, video, tmp_path):
 def test_joints_too_far_to_have_a_depth_are_missing_and_counted(video, tmp_path, calibration):
     joints = np.stack([LEFT_HAND[:FRAMES], RIGHT_HAND[:FRAMES]], 1)
     pixels, _ = CAMERA.project(joints + np.array([0, 0, 60]))
-    stored = tmp_path / "joints.npz"
-    np.savez(
-        stored,
-        joints=joints - joints[:, :, :1],
-        keypoints_px=pixels,
-        order="mediapipe",
-        unit="m",
-        space="root_relative",
-    )
+    stored = root_relative(tmp_path, joints, pixels)
     track = handloom.track(video, tmp_path / "out", estimator="joints", joints=stored, camera=calibration)
     assert not track.present.any()
     assert read_run(tmp_path / "out")["notes"] == [

@@ -42,8 +42,9 @@ def track(
     from handloom.tracking.pipeline import run
 
     with ProgressBar() as progress:
-        result = run(Job(source, tracking, progress), Outputs(out.expanduser(), overwrite, overlay, report))
-    print_result(result.summary(), out)
+        outputs = Outputs(out.expanduser(), overwrite, overlay, report)
+        result = run(Job(source, tracking, progress), outputs)
+    print_result(result.summary(), outputs.written)
     if result.interrupted:
         sys.exit(130)
 

@@ -9,7 +9,6 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-RESULT_FILES = ("hands.parquet", "overlay.mp4", "report.html", "run.json")
 ADVICE = {
     "guessed": ". Depth is only as good as this guess: give --camera or --fov",
     "tracker's own scale": ". If the true hand is 10 % larger, so is everything: give --hand-size-mm",
@@ -56,7 +55,7 @@ class ProgressBar:
         self._bar.update(task.id, completed=done, rate=f"{speed:.3g}/s" if speed else "")
 
 
-def print_result(summary: Mapping[str, Any], out: Path) -> None:
+def print_result(summary: Mapping[str, Any], written: Sequence[Path]) -> None:
     """The end of a tracking run: what was found, how sure it is, where it lies."""
     counts, camera, scale = summary["counts"], summary["camera"], summary["scale"]
     frames = counts["frames"]
@@ -79,7 +78,7 @@ def print_result(summary: Mapping[str, Any], out: Path) -> None:
     if len(summary["problems"]) > 5:
         rows.append(("problems", f"{len(summary['problems'])} in all, listed in run.json"))
     rows += [("note", note) for note in summary["notes"]]
-    rows.append(("results", ", ".join(str(out / name) for name in RESULT_FILES if (out / name).exists())))
+    rows.append(("results", ", ".join(map(str, written))))
     print_rows("Hands tracked" if counts["frames_with_hand"] else "No hand was found", rows)
 
 

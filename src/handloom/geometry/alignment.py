@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float
 
 from handloom.errors import InputError
-from handloom.geometry.arrays import Array, alike, array_namespace, constant, epsilon, like, nan_unless
+from handloom.geometry.arrays import Array, alike, array_namespace, check_weights, constant, epsilon, like, nan_unless
 from handloom.skeleton import WRIST
 
 
@@ -119,8 +119,4 @@ def _check(source: Array, target: Array, weights: Array | None) -> None:
             "source and target must hold the same points (..., n, 3), "
             f"found {tuple(source.shape)} and {tuple(target.shape)}"
         )
-    if weights is not None:
-        if weights.shape != source.shape[:-1]:
-            raise InputError(f"weights must have shape {tuple(source.shape[:-1])}, found {tuple(weights.shape)}")
-        if bool(array_namespace(weights).any(weights < 0)):
-            raise InputError("weights must not be negative; 0 means missing")
+    check_weights("weights", weights, tuple(source.shape[:-1]), absent="0 means missing")

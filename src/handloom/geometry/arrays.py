@@ -7,6 +7,8 @@ import numpy as np
 from array_api_compat import array_namespace, device
 from jaxtyping import Float
 
+from handloom.errors import InputError
+
 Array = Any
 """A NumPy array or a Torch tensor; functions return the kind, dtype and device that they were given."""
 
@@ -40,3 +42,15 @@ def nan_unless(valid: Array, values: Float[Array, "..."]) -> Float[Array, "..."]
     return array_namespace(values).where(
         valid.reshape(valid.shape + (1,) * (values.ndim - valid.ndim)), values, float("nan")
     )
+
+
+def check_weights(
+    name: str, weights: Array | None, shape: tuple[int, ...], absent: str = "0 or NaN means not seen"
+) -> None:
+    """Raises InputError if weights are given that have another shape or a negative entry."""
+    if weights is None:
+        return
+    if tuple(weights.shape) != shape:
+        raise InputError(f"{name} must have shape {shape}, found {tuple(weights.shape)}")
+    if bool(array_namespace(weights).any(weights < 0)):
+        raise InputError(f"{name} must not be negative; {absent}")

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from handloom.errors import InputError
-from handloom.geometry.arrays import Array, alike, array_namespace, epsilon, like, nan_unless
+from handloom.geometry.arrays import Array, alike, array_namespace, check_weights, epsilon, like, nan_unless
 
 MIN_PARALLAX_RAD = 1e-3
 """Rays that spread less than this around their mean direction count as parallel."""
@@ -180,8 +180,4 @@ def _check(projections: Array, observations: Array, weights: Array | None) -> No
             f"projections must have shape ({views}, 3 or 4, 4), or ({views}, {n}, 3 or 4, 4) for moving "
             f"cameras, to go with observations of shape {tuple(observations.shape)}; found {shape}"
         )
-    if weights is not None:
-        if weights.shape != observations.shape[:2]:
-            raise InputError(f"weights must have shape ({views}, {n}), found {tuple(weights.shape)}")
-        if bool(array_namespace(weights).any(weights < 0)):
-            raise InputError("weights must not be negative; 0 or NaN means not seen")
+    check_weights("weights", weights, (views, n))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float
 
 from handloom.errors import InputError
-from handloom.geometry.arrays import Array, alike, array_namespace, constant, epsilon, like, nan_unless
+from handloom.geometry.arrays import Array, alike, array_namespace, check_weights, constant, epsilon, like, nan_unless
 from handloom.geometry.cameras import Camera
 
 MAX_CONDITION = 1e4
@@ -112,8 +112,4 @@ def _check(rays: Array, root_relative_m: Array, weights: Array | None) -> None:
             "rays (..., joints, 2 or 3) and root_relative_m (..., joints, 3) must hold the same joints, "
             f"found {tuple(rays.shape)} and {tuple(root_relative_m.shape)}"
         )
-    if weights is not None:
-        if weights.shape != rays.shape[:-1]:
-            raise InputError(f"weights must have shape {tuple(rays.shape[:-1])}, found {tuple(weights.shape)}")
-        if bool(array_namespace(weights).any(weights < 0)):
-            raise InputError("weights must not be negative; 0 or NaN means not seen")
+    check_weights("weights", weights, tuple(rays.shape[:-1]))

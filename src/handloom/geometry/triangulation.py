@@ -7,7 +7,7 @@ from enum import StrEnum
 from jaxtyping import Bool, Float, Int
 
 from handloom.errors import InputError
-from handloom.geometry.arrays import Array, alike, array_namespace, nan_unless
+from handloom.geometry.arrays import Array, alike, array_namespace, check_weights, nan_unless
 from handloom.geometry.cameras import Camera
 from handloom.geometry.consensus import believed_by_leaving_out, believed_by_ransac
 from handloom.geometry.dlt import triangulate_dlt
@@ -151,11 +151,7 @@ def _checked(
             f"cam_from_world must have shape ({views}, 4, 4), or ({views}, {n}, 4, 4) for moving cameras, "
             f"found {tuple(cam_from_world.shape)}"
         )
-    if confidence is not None:
-        if confidence.shape != keypoints_px.shape[:2]:
-            raise InputError(f"confidence must have shape ({views}, {n}), found {tuple(confidence.shape)}")
-        if bool(array_namespace(confidence).any(confidence < 0)):
-            raise InputError("confidence must not be negative; 0 or NaN means not seen")
+    check_weights("confidence", confidence, (views, n))
     if not threshold_px > 0:
         raise InputError(f"threshold_px must be positive, found {threshold_px}")
     return cam_from_world if cam_from_world.ndim == 4 else cam_from_world[:, None]

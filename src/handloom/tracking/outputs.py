@@ -34,7 +34,7 @@ class Outputs:
         Raises:
             OutputError: the folder holds a result already and may not be overwritten, or cannot be written.
         """
-        present = [name for name in NAMES if (self.folder / name).exists()]
+        present = [path.name for path in self.written]
         if present and not self.overwrite:
             raise OutputError(
                 f"{self.folder} already holds a result ({', '.join(present)}); choose another folder or add --overwrite"
@@ -54,6 +54,11 @@ class Outputs:
         # A failed run leaves no empty folder behind.
         with suppress(OSError):
             self.folder.rmdir()
+
+    @property
+    def written(self) -> list[Path]:
+        """The result files that are there."""
+        return [path for name in NAMES if (path := self.folder / name).exists()]
 
     def refuse_to_replace(self, *inputs: Path) -> None:
         """Raises OutputError if an input of the run is one of the files that it would write."""

@@ -97,14 +97,15 @@ def _own_camera(own: HandTrack | None, options: TrackOptions) -> CameraChoice | 
 
 def _with_knowledge_of(own: HandTrack, track: HandTrack) -> HandTrack:
     """What a record of ours knows beyond joints."""
+    track = replace(track, scale_source=own.scale_source, actions=own.actions)
+    if len(own) < len(track):
+        return track
     part = own[: len(track)]
     return replace(
         track,
-        scale_source=own.scale_source,
-        world_from_camera=part.world_from_camera if len(part) == len(track) else None,
-        object_names=own.object_names if len(part) == len(track) else (),
-        object_probabilities=part.object_probabilities if len(part) == len(track) else None,
-        actions=own.actions,
+        world_from_camera=part.world_from_camera,
+        object_names=own.object_names,
+        object_probabilities=part.object_probabilities,
     )
 
 
