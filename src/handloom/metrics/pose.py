@@ -13,6 +13,7 @@ were valid; joints that never were are left out. That of pooled joints differs w
 """
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -102,7 +103,7 @@ def joint_means(errors: Float[np.ndarray, "N *joints"]) -> Float[np.ndarray, "*j
 def joint_pck(errors: Float[np.ndarray, "N *joints"], span: PCKRange) -> Float[np.ndarray, "*joints points"]:
     """Share of the valid frames in which each joint is off by at most each threshold; NaN for a joint never valid."""
     # Sorted once, all thresholds are looked up; NaN sorts behind every number.
-    columns = np.sort(np.moveaxis(errors, 0, -1).reshape(-1, len(errors)), axis=-1)
+    columns = np.sort(errors.reshape(len(errors), prod(errors.shape[1:])).T, axis=-1)
     count = np.isfinite(columns).sum(-1)
     within = np.array([np.searchsorted(column, span.thresholds_m, side="right") for column in columns])
     share = np.where(count[:, None] > 0, within / np.maximum(count, 1)[:, None], np.nan)

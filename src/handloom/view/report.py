@@ -78,7 +78,7 @@ def _page(track: HandTrack, run: Mapping[str, Any], samples: Sequence[tuple[int,
         version=escape(f"Handloom {run.get('handloom', '')}".strip()),
         data=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
         css=asset("report.css").read_text("utf-8"),
-        js=asset("report.js").read_text("utf-8"),
+        js="".join(asset(name).read_text("utf-8") for name in ("canvas.js", "skeleton.js", "report.js")),
     )
 
 
