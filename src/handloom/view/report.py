@@ -1,7 +1,5 @@
 """`report.html`: one self-contained page about a tracked video."""
 
-import base64
-import json
 import os
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -10,7 +8,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 
@@ -20,10 +17,10 @@ from handloom.hands import HandTrack
 from handloom.skeleton import FINGERS
 from handloom.view import report_parts as parts
 from handloom.view.colours import FINGER_RGB, hex_colour
+from handloom.view.page import jpeg, script_data
 from handloom.view.report_data import MAX_POINTS, page_data, pose_stride
 
 SAMPLE_WIDTH = 640
-_JPEG_QUALITY = 82
 
 
 def write_report(
@@ -76,7 +73,7 @@ def _page(track: HandTrack, run: Mapping[str, Any], samples: Sequence[tuple[int,
         input=parts.table(run.get("input") or {}),
         run=parts.run_table(run),
         version=escape(f"Handloom {run.get('handloom', '')}".strip()),
-        data=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
+        data=script_data(data),
         css=asset("report.css").read_text("utf-8"),
         js="".join(asset(name).read_text("utf-8") for name in ("canvas.js", "skeleton.js", "report.js")),
     )
@@ -96,17 +93,8 @@ def _samples(track: HandTrack, samples: Sequence[tuple[int, np.ndarray]]) -> str
         return ""
     shown = "".join(
         f'<button data-seek="{track.times_s[index]:.6f}">'
-        f'<img alt="frame {index} with the skeletons drawn" src="data:image/jpeg;base64,{_jpeg(image)}">'
+        f'<img alt="frame {index} with the skeletons drawn" src="{jpeg(image, SAMPLE_WIDTH)}">'
         f"<span>frame {index} · {track.times_s[index]:.2f} s</span></button>"
         for index, image in samples
     )
     return f'<section><h2>Sample frames</h2><div class="samples">{shown}</div></section>'
-
-
-def _jpeg(image: np.ndarray) -> str:
-    height, width = image.shape[:2]
-    if width > SAMPLE_WIDTH:
-        size = (SAMPLE_WIDTH, max(1, round(height * SAMPLE_WIDTH / width)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return base64.b64encode(encoded.tobytes()).decode()
