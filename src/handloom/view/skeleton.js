@@ -4,7 +4,7 @@
  * view at depth 1, or null) and `poses` {joints (int16, pose by hand by joint by axis, -32768 missing), unit_m, centre_m,
  * low_m, high_m}; a `plain` hand is drawn in its own colour. `page`: `pose()` which one to draw, `follow()` whether the
  * hands stay in the middle, `trail(pose)` the earlier poses of the wrists' trail as [pose, opacity], newest first;
- * `cell` and `nohand`, the elements that say how large a floor square is and that nothing is there.
+ * `distance` from which to look, in radii of all there is; `cell` and `nohand`, the elements that say how large a floor square is and that nothing is there.
  * Returns {draw, joint}. */
 function skeletonView(canvas, data, page) {
 const MISSING = -32768, JOINTS = data.joint_colours.length, poses = data.poses;
@@ -20,7 +20,7 @@ const low = poses.low_m, high = poses.high_m;
 const middle = low.map((x, k) => (x + high[k]) / 2);
 const radius = Math.max(0.12, Math.hypot(...low.map((x, k) => high[k] - x)) / 2);
 const floor = high[1] + 0.04;
-const view = { yaw: 0.5, pitch: 0.3, distance: 2.4 * radius, target: middle };
+const view = { yaw: 0.5, pitch: 0.3, distance: (page.distance || 2.4) * radius, target: middle };
 
 /** World point to [x, y, depth, pixels per metre]; null behind the viewer. */
 function projector(w, h) {
