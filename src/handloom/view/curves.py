@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from handloom.formats.atomic import write_text
 from handloom.formats.training_log import LOG_SPLITS, TrainingLog, read_training_log
 from handloom.view.colours import HAND_RGB, hex_colour
-from handloom.view.page import figure, plain, shell
+from handloom.view.page import card_list, figure, plain, shell
 from handloom.view.report_data import extremes
 
 _COLOURS = dict(zip(LOG_SPLITS, map(hex_colour, HAND_RGB)))
@@ -43,11 +43,13 @@ def write_curves(csv_path: str | os.PathLike[str], html_path: str | os.PathLike[
         title=title or path.resolve().parent.name or path.name,
         brand="Handloom training",
         subtitle=f"{path.name} · {', '.join(rows)}",
-        cards=[
-            ("Step", f"{longest.step[-1]:,.0f}", f"epoch {longest.epoch[-1]:.4g}"),
-            ("Time", _clock(longest.wall_s[-1]), _pace(longest)),
-            *(_card(logs, name) for name in names[:4]),
-        ],
+        cards=card_list(
+            [
+                ("Step", f"{longest.step[-1]:,.0f}", f"epoch {longest.epoch[-1]:.4g}"),
+                ("Time", _clock(longest.wall_s[-1]), _pace(longest)),
+                *(_card(logs, name) for name in names[:4]),
+            ]
+        ),
         body=_body(logs, names, charts),
         data={"charts": charts},
         scripts=("lines.js", "curves.js"),
@@ -109,7 +111,7 @@ def _table(logs: dict[str, TrainingLog], names: list[str]) -> str:
                 )
                 rows.append(f"<tr><th>{escape(name)}, {split}</th>{cells}</tr>")
     head = "".join(f'<th class="number">{word}</th>' for word in ("last", "least", "greatest"))
-    return f'<div class="scroll"><table><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
+    return f'<div class="scroll wide"><table><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
 
 
 def _not_finite(logs: dict[str, TrainingLog]) -> str:

@@ -18,7 +18,8 @@ from handloom.view import evaluation_parts as parts
 from handloom.view.attention import ActionAttention, WindowAttention, action_attention, window_attention
 from handloom.view.evaluation_actions import class_bars, confusion_matrix
 from handloom.view.evaluation_frames import PREDICTED, TRUE, frames_to_show, scene_data, shots
-from handloom.view.page import shell
+from handloom.view.evaluation_videos import videos
+from handloom.view.page import card_list, shell
 
 _VIEW = """<div class="player"><div class="stage">
 <canvas id="scene" tabindex="0" role="img"
@@ -67,7 +68,7 @@ def write_evaluation(
         _pose_section(scores, paper),
         f'<section><h2>Error curves</h2><div class="grid three">{curves}</div></section>',
         _action_section(scores, paper, early),
-        parts.videos(predictions),
+        videos(predictions),
         _frame_section(predictions, rows, pictures),
         _attention_section(action_attentions, window_attentions),
     ]
@@ -76,7 +77,7 @@ def write_evaluation(
         title=title,
         brand="Handloom evaluation",
         subtitle=f"measured on {predictions.data}",
-        cards=parts.cards(predictions, scores),
+        cards=card_list(parts.cards(predictions, scores)),
         body="".join(body),
         data=data,
         scripts=("skeleton.js", "lines.js", "evaluation.js"),

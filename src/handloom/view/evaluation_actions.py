@@ -15,7 +15,7 @@ _CELL, _LETTER = 22, 6.3
 def confusion_matrix(counts: Int[np.ndarray, "A A"], names: tuple[str, ...]) -> str:
     """True class down, predicted class across; the darkness is the share of the true class's videos."""
     shown = _shown(counts)
-    if not len(shown):
+    if not shown:
         return '<p class="note">no labelled video</p>'
     left = 30 + _LETTER * max(len(names[i]) for i in shown)
     top, side = left * 0.82, _CELL * len(shown)
@@ -35,7 +35,10 @@ def confusion_matrix(counts: Int[np.ndarray, "A A"], names: tuple[str, ...]) -> 
         f'aria-label="confusion matrix">{"".join(parts)}'
         f'<text class="axis" x="2" y="{top - 7:.1f}">true ↓ said →</text></svg>'
     )
-    note = f" The {len(shown)} classes with most videos confused, of {len(names)}." if len(shown) < len(names) else ""
+    used = int((counts.sum(0) + counts.sum(1) > 0).sum())
+    note = f" {used} of {len(names)} actions occur." if used < len(names) else ""
+    if len(shown) < used:
+        note += f" Only the {len(shown)} with most mistakes are shown."
     return (
         '<p class="note">Videos by true action (down) and the one said (across); blue is right, red is wrong, and '
         f'the darkness is the share of the true action\'s videos.{note}</p><div class="scroll">{svg}</div>'
@@ -55,13 +58,13 @@ def class_bars(counts: Int[np.ndarray, "A A"], names: tuple[str, ...]) -> str:
     return f'<div class="classes">{rows}</div>' if rows else '<p class="note">no labelled video</p>'
 
 
-def _shown(counts: np.ndarray) -> np.ndarray:
+def _shown(counts: np.ndarray) -> list[int]:
     """Classes that occur or were said; of too many those in most mistakes."""
     used = np.flatnonzero(counts.sum(0) + counts.sum(1))
     if len(used) <= MOST_CLASSES:
-        return used
+        return [int(number) for number in used]
     mistakes = (counts.sum(0) + counts.sum(1) - 2 * np.diag(counts))[used]
-    return np.sort(used[np.argsort(-mistakes, kind="stable")[:MOST_CLASSES]])
+    return sorted(int(number) for number in used[np.argsort(-mistakes, kind="stable")[:MOST_CLASSES]])
 
 
 def _lines(left: float, top: float, count: int) -> str:

@@ -1,19 +1,14 @@
-"""The parts of the evaluation page on numbers and videos, as HTML and chart data."""
+"""The parts of the evaluation page on numbers, as HTML and chart data."""
 
-from collections.abc import Callable
 from html import escape
 from math import isfinite
 from typing import Any
 
-import numpy as np
-
-from handloom.metrics.actions import vote
 from handloom.metrics.predictions import Predictions
 from handloom.metrics.published import Published
 from handloom.metrics.scores import ALIGNMENTS, BOTH, CAMERA, IMAGE, PROCRUSTES, ROOT_ALIGNED, PoseScore, Scores
 from handloom.skeleton import HANDS
 from handloom.view.colours import HAND_RGB, hex_colour
-from handloom.view.evaluation_frames import video_errors
 from handloom.view.page import figure, number, percent, plain
 
 _COLOURS = dict(zip(HANDS, map(hex_colour, HAND_RGB)))
@@ -23,7 +18,6 @@ _SPACES = {
     PROCRUSTES: "Procrustes-aligned",
     IMAGE: "In the image",
 }
-_LISTED = 5
 
 
 def cards(predictions: Predictions, scores: Scores) -> list[tuple[str, str, str]]:
@@ -50,7 +44,7 @@ def pose_table(scores: Scores, paper: Published | None) -> str:
     columns = "".join(f"<th{_number(i > 1)}>{name}</th>" for i, name in enumerate(head))
     if paper:
         columns += '<th class="number paper">paper, MEPE</th><th class="number paper">paper, AUC</th>'
-    return f'<div class="scroll"><table><tr>{columns}</tr>{"".join(_rows(scores, paper))}</table></div>'
+    return f'<div class="scroll wide"><table><tr>{columns}</tr>{"".join(_rows(scores, paper))}</table></div>'
 
 
 def _rows(scores: Scores, paper: Published | None) -> list[str]:
@@ -61,7 +55,7 @@ def _rows(scores: Scores, paper: Published | None) -> list[str]:
         name = f'<span title="alignment: {escape(ALIGNMENTS[row.space])}">{_SPACES[row.space]}</span>' if first else ""
         span = f"0–{row.span.top_mm:g} mm, {row.span.points} points" if row.span else "–"
         cells = [
-            number(row.mean_error, row.unit) if row.mean_error < 1000 else f"{row.mean_error:,.0f} {row.unit}",
+            f"{row.mean_error:,.2f} {row.unit}" if isfinite(row.mean_error) else "–",
             "–" if row.auc is None or not isfinite(row.auc) else f"{row.auc:.3f}",
             span,
             f"{row.joints}{f', without {row.root}' if row.root else ''}",
@@ -128,47 +122,6 @@ def early_chart(scores: Scores) -> tuple[str, dict[str, Any]]:
     html = figure("early", "Early recognition: action accuracy", [("accuracy", colour)])
     chart = {"x_label": "share of the video seen, %", "bottom": 0, "top": 1, "left": 0, "right": 100, "series": series}
     return html, {"early": chart}
-
-
-def videos(predictions: Predictions) -> str:
-    """The videos with the worst and the best poses, and those least and most surely named."""
-    errors = 1000 * video_errors(predictions)
-    tables = []
-    known = np.flatnonzero(np.isfinite(errors))
-    order = known[np.argsort(-errors[known], kind="stable")]
-    if len(order):
-        show = _video_row(predictions, lambda video: number(errors[video], "mm"))
-        tables += [("Worst poses", order[:_LISTED], show), ("Best poses", order[::-1][:_LISTED], show)]
-    labelled = np.flatnonzero(predictions.action_truth >= 0)
-    if predictions.action_names and len(labelled):
-        scores = vote(predictions.action_probabilities, predictions.clip_video, len(predictions.video_names))
-        of_true = scores[labelled, predictions.action_truth[labelled]]
-        order = labelled[np.argsort(of_true, kind="stable")]
-        said = scores.argmax(1)
-
-        def verdict(video: int) -> str:
-            true = predictions.action_truth[video]
-            if said[video] == true:
-                return f"right, {percent(scores[video, true])} sure"
-            name = escape(predictions.action_names[said[video]])
-            return f"said {name} ({percent(scores[video, said[video]])}, true {percent(scores[video, true])})"
-
-        show = _video_row(predictions, verdict)
-        tables += [("Hardest actions", order[:_LISTED], show), ("Surest actions", order[::-1][:_LISTED], show)]
-    shown = "".join(
-        f"<div><h3>{name}</h3><table>{''.join(row(int(video)) for video in picked)}</table></div>"
-        for name, picked, row in tables
-    )
-    return f'<section><h2>Videos</h2><div class="tables">{shown}</div></section>' if shown else ""
-
-
-def _video_row(predictions: Predictions, verdict: Callable[[int], str]) -> Callable[[int], str]:
-    def row(video: int) -> str:
-        label = predictions.action_truth[video]
-        true = f"<br><small>{escape(predictions.action_names[label])}</small>" if label >= 0 else ""
-        return f"<tr><td>{escape(predictions.video_names[video])}{true}</td><td>{verdict(video)}</td></tr>"
-
-    return row
 
 
 def _auc(row: PoseScore) -> str:

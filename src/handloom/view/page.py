@@ -23,21 +23,22 @@ def shell(
     title: str,
     brand: str,
     subtitle: str,
-    cards: Sequence[tuple[str, str, str]],
+    cards: str,
     body: str,
     data: Mapping[str, Any],
     scripts: Sequence[str],
+    version: str = __version__,
 ) -> str:
-    """A whole page that loads nothing. `cards` are name, value and a word more; `body` is HTML, all else is escaped."""
+    """A whole page that loads nothing. `cards` (of `card_list`) and `body` are HTML; all else is escaped here."""
     asset = files("handloom.view").joinpath
     return Template(asset("page.html").read_text("utf-8")).substitute(
         title=escape(title),
         brand=escape(brand),
         subtitle=escape(subtitle),
-        cards=card_list(cards),
+        cards=cards,
         body=body,
-        version=escape(f"Handloom {__version__}"),
-        data=script_data(data),
+        version=escape(f"Handloom {version}".strip()),
+        data=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
         css="".join(asset(name).read_text("utf-8") for name in ("report.css", "page.css")),
         js="".join(asset(name).read_text("utf-8") for name in ("canvas.js", *scripts)),
     )
@@ -49,11 +50,6 @@ def card_list(cards: Sequence[tuple[str, str, str]]) -> str:
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>"
         for name, value, more in cards
     )
-
-
-def script_data(data: Mapping[str, Any]) -> str:
-    """JSON that can stand inside a script element."""
-    return json.dumps(data, allow_nan=False).replace("<", "\\u003c")
 
 
 def figure(name: str, title: str, keys: Sequence[tuple[str, str]], height: int = 260) -> str:

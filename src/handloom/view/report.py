@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -17,7 +16,7 @@ from handloom.hands import HandTrack
 from handloom.skeleton import FINGERS
 from handloom.view import report_parts as parts
 from handloom.view.colours import FINGER_RGB, hex_colour
-from handloom.view.page import jpeg, script_data
+from handloom.view.page import jpeg, shell
 from handloom.view.report_data import MAX_POINTS, page_data, pose_stride
 
 SAMPLE_WIDTH = 640
@@ -53,11 +52,7 @@ def write_report(
 def _page(track: HandTrack, run: Mapping[str, Any], samples: Sequence[tuple[int, np.ndarray]]) -> str:
     problems = [problem for problem in run.get("problems") or () if problem.get("time_s") is not None]
     data = page_data(track, [float(problem["time_s"]) for problem in problems])
-    asset = files("handloom.view").joinpath
-    return Template(asset("report.html").read_text("utf-8")).substitute(
-        title=escape(parts.title(run)),
-        subtitle=escape(parts.subtitle(track, run)),
-        cards=parts.cards(track, run),
+    body = Template(files("handloom.view").joinpath("report.html").read_text("utf-8")).substitute(
         warnings=parts.warnings(track, run),
         plots="".join(parts.plot(plot) for plot in data["plots"]),
         fingers="".join(
@@ -72,10 +67,16 @@ def _page(track: HandTrack, run: Mapping[str, Any], samples: Sequence[tuple[int,
         counts=parts.table(run.get("counts") or {}),
         input=parts.table(run.get("input") or {}),
         run=parts.run_table(run),
-        version=escape(f"Handloom {run.get('handloom', '')}".strip()),
-        data=script_data(data),
-        css=asset("report.css").read_text("utf-8"),
-        js="".join(asset(name).read_text("utf-8") for name in ("canvas.js", "skeleton.js", "report.js")),
+    )
+    return shell(
+        title=parts.title(run),
+        brand="Handloom report",
+        subtitle=parts.subtitle(track, run),
+        cards=parts.cards(track, run),
+        body=body,
+        data=data,
+        scripts=("skeleton.js", "report.js"),
+        version=str(run.get("handloom", "")),
     )
 
 

@@ -4,8 +4,8 @@
  * view at depth 1, or null) and `poses` {joints (int16, pose by hand by joint by axis, -32768 missing), unit_m, centre_m,
  * low_m, high_m}; a `plain` hand is drawn in its own colour. `page`: `pose()` which one to draw, `follow()` whether the
  * hands stay in the middle, `trail(pose)` the earlier poses of the wrists' trail as [pose, opacity], newest first;
- * `distance` from which to look, in radii of all there is; `cell` and `nohand`, the elements that say how large a floor square is and that nothing is there.
- * Returns {draw, joint}. */
+ * `distance` from which to look, in radii of all there is; `cell` and `nohand`, the elements that say how large a floor
+ * square is and that nothing is there. Returns {draw}. */
 function skeletonView(canvas, data, page) {
 const MISSING = -32768, JOINTS = data.joint_colours.length, poses = data.poses;
 
@@ -150,5 +150,5 @@ document.querySelectorAll("[data-view]").forEach((button) => button.addEventList
   [view.yaw, view.pitch] = button.dataset.view.split(" ").map(Number);
   draw();
 }));
-return { draw, joint };
+return { draw };
 }
