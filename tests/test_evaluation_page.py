@@ -68,6 +68,8 @@ def test_numbers_and_the_papers_beside_them(tmp_path):
     assert "20, without wrist" in text
     assert "86.36 %" in text
     assert "Measured on made-up hands" in text
+    tip = scores.pose("right", "camera").joint_errors[20]
+    assert re.search(rf"<span>tip</span>.*<b>{tip:.1f}</b>", text)
     assert "do not reproduce them" in text
 
 

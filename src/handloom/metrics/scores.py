@@ -76,6 +76,7 @@ class PoseScore:
             "joints": self.joints,
             "frames": self.frames,
             "mepe": {"value": _known(self.mean_error), "unit": self.unit, "average": AVERAGE},
+            "joint_errors": [_known(value) for value in self.joint_errors],
         }
         if self.span is not None and self.pck is not None and self.auc is not None:
             facts["auc"] = {"value": _known(self.auc), "range_mm": [0, self.span.top_mm], "points": self.span.points}

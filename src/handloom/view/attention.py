@@ -98,7 +98,7 @@ def window_attention(shown: WindowAttention) -> str:
         f'<figure class="attention"><figcaption>{escape(shown.title)}</figcaption><div class="scroll">'
         f'<svg class="confusion window" width="{left + side + 1}" height="{top + side + 1}" role="img" '
         f'aria-label="attention between the frames of a window">'
-        f'<text class="axis" x="{left}" y="11">looks at frame (darkest {peak:.3f}, even {1 / count:.3f})</text>'
+        f'<text class="axis" x="{left}" y="11">looks at frame (greatest {peak:.3f}, even {1 / count:.3f})</text>'
         f'{"".join(cells)}<rect class="grid-line" x="{left}" y="{top}" width="{side}" height="{side}"/></svg>'
         "</div></figure>"
     )

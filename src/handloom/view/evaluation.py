@@ -67,6 +67,8 @@ def write_evaluation(
     body = [
         _pose_section(scores, paper),
         f'<section><h2>Error curves</h2><div class="grid three">{curves}</div></section>',
+        '<section><h2>Error of each joint, mm</h2><p class="note">Camera space, mean over the frames in which it is '
+        f"valid.</p>{parts.joint_bars(scores, predictions.hands)}</section>",
         _action_section(scores, paper, early),
         videos(predictions),
         _frame_section(predictions, rows, pictures),

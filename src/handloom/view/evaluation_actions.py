@@ -13,7 +13,7 @@ _CELL, _LETTER = 22, 6.3
 
 
 def confusion_matrix(counts: Int[np.ndarray, "A A"], names: tuple[str, ...]) -> str:
-    """True class down, predicted class across; the darkness is the share of the true class's videos."""
+    """True class down, predicted class across; the strength is the share of the true class's videos."""
     shown = _shown(counts)
     if not shown:
         return '<p class="note">no labelled video</p>'
@@ -41,7 +41,7 @@ def confusion_matrix(counts: Int[np.ndarray, "A A"], names: tuple[str, ...]) -> 
         note += f" Only the {len(shown)} with most mistakes are shown."
     return (
         '<p class="note">Videos by true action (down) and the one said (across); blue is right, red is wrong, and '
-        f'the darkness is the share of the true action\'s videos.{note}</p><div class="scroll">{svg}</div>'
+        f'the strength is the share of the true action\'s videos.{note}</p><div class="scroll">{svg}</div>'
     )
 
 

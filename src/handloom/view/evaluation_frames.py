@@ -85,8 +85,9 @@ def _place(predictions: Predictions, row: int) -> str:
 def _overlay(predictions: Predictions, row: int, picture: np.ndarray | None) -> str:
     drawn = (predictions.truth_px[row], TRUE), (predictions.keypoints_px[row], PREDICTED)
     if picture is not None:
-        left, top, (height, width) = 0.0, 0.0, picture.shape[:2]
-        image = f'<image width="{width}" height="{height}" href="{jpeg(picture, _SHOT_WIDTH)}"/>'
+        # Pixel centres are at integers, so the picture begins half a pixel before.
+        left, top, (height, width) = -0.5, -0.5, picture.shape[:2]
+        image = f'<image x="-0.5" y="-0.5" width="{width}" height="{height}" href="{jpeg(picture, _SHOT_WIDTH)}"/>'
     else:
         points = np.concatenate([hands.reshape(-1, 2) for hands, _ in drawn])
         points = points[np.isfinite(points).all(-1)]

@@ -7,7 +7,7 @@ from typing import Any
 from handloom.metrics.predictions import Predictions
 from handloom.metrics.published import Published
 from handloom.metrics.scores import ALIGNMENTS, BOTH, CAMERA, IMAGE, PROCRUSTES, ROOT_ALIGNED, PoseScore, Scores
-from handloom.skeleton import HANDS
+from handloom.skeleton import FINGERS, HANDS, JOINT_NAMES
 from handloom.view.colours import HAND_RGB, hex_colour
 from handloom.view.page import figure, number, percent, plain
 
@@ -69,6 +69,32 @@ def _rows(scores: Scores, paper: Published | None) -> list[str]:
         group = ' class="group"' if first and rows else ""
         rows.append(f"<tr{group}><th>{name}</th><td>{_hand(row.hand)}</td>{numbers}</tr>")
     return rows
+
+
+def joint_bars(scores: Scores, hands: tuple[str, ...]) -> str:
+    """Bars of each joint's camera-space error, finger by finger, left above right."""
+    errors = {hand: found.joint_errors for hand in hands if (found := scores.pose(hand, CAMERA))}
+    known = [value for values in errors.values() for value in values if isfinite(value)]
+    if not known:
+        return '<p class="note">no joint with a truth</p>'
+    longest = max(*known, 1e-9)
+
+    def bar(hand: str, joint: int) -> str:
+        value = float(errors[hand][joint])
+        width = 100 * value / longest if isfinite(value) else 0
+        filled = f'<div class="bar" style="--c:{_COLOURS[hand]}"><i style="width:{width:.1f}%"></i></div>'
+        return f"{filled}<b>{f'{value:.1f}' if isfinite(value) else '–'}</b>"
+
+    def row(joint: int) -> str:
+        part = JOINT_NAMES[joint].split("_")[-1]
+        bars = "".join(bar(hand, joint) for hand in errors)
+        return f'<div class="bone" style="--hands:{len(errors)}"><span>{part}</span>{bars}</div>'
+
+    # The wrist goes with the thumb, which leaves five columns.
+    fingers = [range(4 * i + bool(i), 4 * i + 5) for i in range(len(FINGERS))]
+    names = ("Wrist and thumb", *map(str.capitalize, FINGERS[1:]))
+    shown = "".join(f"<div><h3>{name}</h3>{''.join(map(row, joints))}</div>" for name, joints in zip(names, fingers))
+    return f'<div class="bones">{shown}</div>'
 
 
 def action_table(scores: Scores, paper: Published | None) -> str:

@@ -72,7 +72,7 @@ function lineChart(box, chart, page = {}) {
       stroke(g, grid, 1, [[[PAD.left, s.y(v)], [w - PAD.right, s.y(v)]]]);
       text(g, short(v), PAD.left - 8, s.y(v), "--muted", "right");
     }
-    for (const [v] of ticks(s.x0, s.x1, Math.max(2, w / 90))) {
+    for (const [v] of ticks(s.x0, s.x1, Math.max(3, w / 60))) {
       stroke(g, grid, 1, [[[s.x(v), PAD.top], [s.x(v), h - PAD.bottom]]]);
       text(g, short(v), Math.min(s.x(v), w - 12), h - PAD.bottom + 11, "--muted", "center");
     }
