@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from browser import NO_GPU, Browser, needs_browser, wait_for
+from browser import needs_browser, wait_for
 from handloom.errors import InputError, OutputError
 from handloom.hands import CameraSource, HandTrack, ScaleSource
 from handloom.view.report import write_report
@@ -195,13 +195,6 @@ def test_a_page_that_cannot_be_written_says_so(tmp_path):
     with pytest.raises(OutputError, match=r"cannot write .*missing.report\.html: No such file or directory"):
         write_report(tmp_path / "missing" / "report.html", make_track(10), RUN)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = Browser(*NO_GPU)
-    yield chromium
-    chromium.close()
 
 
 PIXELS = "document.getElementById('scene').toDataURL()"

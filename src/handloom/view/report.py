@@ -1,16 +1,12 @@
 """`report.html`: one self-contained page about a tracked video."""
 
-import base64
-import json
 import os
 from collections.abc import Mapping, Sequence
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 
@@ -20,10 +16,10 @@ from handloom.hands import HandTrack
 from handloom.skeleton import FINGERS
 from handloom.view import report_parts as parts
 from handloom.view.colours import FINGER_RGB, hex_colour
+from handloom.view.page import jpeg, shell
 from handloom.view.report_data import MAX_POINTS, page_data, pose_stride
 
 SAMPLE_WIDTH = 640
-_JPEG_QUALITY = 82
 
 
 def write_report(
@@ -56,11 +52,7 @@ def write_report(
 def _page(track: HandTrack, run: Mapping[str, Any], samples: Sequence[tuple[int, np.ndarray]]) -> str:
     problems = [problem for problem in run.get("problems") or () if problem.get("time_s") is not None]
     data = page_data(track, [float(problem["time_s"]) for problem in problems])
-    asset = files("handloom.view").joinpath
-    return Template(asset("report.html").read_text("utf-8")).substitute(
-        title=escape(parts.title(run)),
-        subtitle=escape(parts.subtitle(track, run)),
-        cards=parts.cards(track, run),
+    body = Template(files("handloom.view").joinpath("report.html").read_text("utf-8")).substitute(
         warnings=parts.warnings(track, run),
         plots="".join(parts.plot(plot) for plot in data["plots"]),
         fingers="".join(
@@ -75,10 +67,16 @@ def _page(track: HandTrack, run: Mapping[str, Any], samples: Sequence[tuple[int,
         counts=parts.table(run.get("counts") or {}),
         input=parts.table(run.get("input") or {}),
         run=parts.run_table(run),
-        version=escape(f"Handloom {run.get('handloom', '')}".strip()),
-        data=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
-        css=asset("report.css").read_text("utf-8"),
-        js=asset("report.js").read_text("utf-8"),
+    )
+    return shell(
+        title=parts.title(run),
+        brand="Handloom report",
+        subtitle=parts.subtitle(track, run),
+        cards=parts.cards(track, run),
+        body=body,
+        data=data,
+        scripts=("skeleton.js", "report.js"),
+        version=str(run.get("handloom", "")),
     )
 
 
@@ -96,17 +94,8 @@ def _samples(track: HandTrack, samples: Sequence[tuple[int, np.ndarray]]) -> str
         return ""
     shown = "".join(
         f'<button data-seek="{track.times_s[index]:.6f}">'
-        f'<img alt="frame {index} with the skeletons drawn" src="data:image/jpeg;base64,{_jpeg(image)}">'
+        f'<img alt="frame {index} with the skeletons drawn" src="{jpeg(image, SAMPLE_WIDTH)}">'
         f"<span>frame {index} · {track.times_s[index]:.2f} s</span></button>"
         for index, image in samples
     )
     return f'<section><h2>Sample frames</h2><div class="samples">{shown}</div></section>'
-
-
-def _jpeg(image: np.ndarray) -> str:
-    height, width = image.shape[:2]
-    if width > SAMPLE_WIDTH:
-        size = (SAMPLE_WIDTH, max(1, round(height * SAMPLE_WIDTH / width)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return base64.b64encode(encoded.tobytes()).decode()

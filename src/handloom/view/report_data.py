@@ -1,6 +1,5 @@
 """The numbers inside the report page: small enough for an hour of video, as base64 arrays in JSON."""
 
-import base64
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,11 @@ from handloom.hands import HandTrack
 from handloom.metrics.track import jerk, speed
 from handloom.skeleton import BONES, HANDS, WRIST
 from handloom.view.colours import BONE_RGB, HAND_RGB, JOINT_RGB, hex_colour
+from handloom.view.page import pack, pack_joints
 
 MAX_POSES = 3000
 MAX_POINTS = 4000
 MAX_CELLS = 2000
-_MISSING = -32768
 _NOMINAL_STEP_S = 1 / 30  # The length of a lone frame on the time axis.
 
 
@@ -74,7 +73,7 @@ def _plot(
     series = []
     for hand in range(len(HANDS)):
         at = extremes(values[:, hand])
-        series.append({"t": _pack(times[at], np.float32), "v": _pack(values[at, hand], np.float32)})
+        series.append({"t": pack(times[at], np.float32), "v": pack(values[at, hand], np.float32)})
     axis = _axis(values[np.isfinite(values)], from_zero)
     return {"name": name, "title": title, "unit": unit, "series": series, **axis}
 
@@ -94,22 +93,10 @@ def _axis(values: np.ndarray, from_zero: bool) -> dict[str, float]:
 
 def _poses(track: HandTrack, times: np.ndarray) -> dict[str, Any]:
     frames = np.arange(0, len(track), pose_stride(len(track)))
-    joints = track.joints_m[frames].astype(np.float64)
-    known = joints[np.isfinite(joints).all(-1)]
-    if not known.size:
-        known = np.zeros((1, 3))
-    centre = (known.max(0) + known.min(0)) / 2
-    unit = max(float(np.abs(known - centre).max()), 1e-6) / 32767
-    packed = np.where(np.isfinite(joints), np.rint((np.nan_to_num(joints) - centre) / unit), _MISSING)
-    low, high = np.percentile(known, [1, 99], axis=0)
     return {
-        "t": _pack(times[frames], np.float32),
-        "frame": _pack(frames, np.int32),
-        "joints": _pack(packed, np.int16),
-        "unit_m": unit,
-        "centre_m": centre.tolist(),
-        "low_m": low.tolist(),
-        "high_m": high.tolist(),
+        "t": pack(times[frames], np.float32),
+        "frame": pack(frames, np.int32),
+        **pack_joints(track.joints_m[frames]),
     }
 
 
@@ -121,9 +108,4 @@ def _coverage(track: HandTrack, times: np.ndarray, step: float) -> dict[str, Any
     cuts = np.linspace(0, len(track), cells + 1).astype(int)
     seen = np.add.reduceat(track.present.astype(np.float64), cuts[:-1], axis=0) / np.diff(cuts)[:, None]
     edges = np.append(times, times[-1] + step)[cuts]
-    return {"edges": _pack(edges, np.float32), "hands": [_pack(255 * hand, np.uint8) for hand in seen.T]}
-
-
-def _pack(values: np.ndarray, kind: type[np.generic]) -> str:
-    little_endian = np.dtype(kind).newbyteorder("<")
-    return base64.b64encode(np.ascontiguousarray(values).astype(little_endian).tobytes()).decode()
+    return {"edges": pack(edges, np.float32), "hands": [pack(255 * hand, np.uint8) for hand in seen.T]}
