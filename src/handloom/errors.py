@@ -23,3 +23,7 @@ class OutputError(HandloomError):
 
 class MissingDependencyError(HandloomError):
     """A feature whose package is not installed, or does not exist for this Python."""
+
+
+class TrainingError(HandloomError):
+    """A training that cannot go on: a loss that is not finite, too little memory, settings that do not go together."""

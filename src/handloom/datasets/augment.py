@@ -1,6 +1,6 @@
 """HTT's augmentation of a training clip: shift, blur, colour (HTT, section 4.1; numbers in docs/protocols.md, 1.5)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -33,6 +33,10 @@ class ClipAugmentation:
     hue: float
     blur_px: Float[np.ndarray, "T"]
     orders: Int[np.ndarray, "T 4"]
+
+    def of(self, frames: Int[np.ndarray, "t"]) -> "ClipAugmentation":
+        """What is done to some of the frames."""
+        return replace(self, blur_px=self.blur_px[frames], orders=self.orders[frames])
 
 
 def draw_augmentation(rng: np.random.Generator, frames: int, width: int) -> ClipAugmentation:

@@ -6,7 +6,14 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from handloom.datasets.store import Store, StoredRecording
-from handloom.datasets.windows import Windows, htt_windows, prediction_windows
+from handloom.datasets.windows import (
+    HTT_SEGMENT,
+    HTT_SPACING,
+    HTT_TOKENS,
+    Windows,
+    htt_windows,
+    prediction_windows,
+)
 from handloom.errors import InputError
 
 
@@ -18,21 +25,32 @@ class ClipPlace(NamedTuple):
     valid: Bool[np.ndarray, "T"]
 
 
-def htt_clips(store: Store, split: str, training: bool) -> list[ClipPlace]:
+def htt_clips(
+    store: Store,
+    split: str,
+    training: bool,
+    tokens: int = HTT_TOKENS,
+    spacing: int = HTT_SPACING,
+    segment: int = HTT_SEGMENT,
+) -> list[ClipPlace]:
     """HTT's clips of a split: of every labelled segment, or of the whole of a recording that has none.
 
-    Segments whose action is withheld count too.
+    Segments whose action is withheld count too. For the numbers see `windows.htt_windows`.
 
     Raises:
         InputError: the store has no such split.
     """
     places = []
     for recording in recordings_of(store, split):
-        spans = [(segment.start, segment.end) for segment in recording.segments] or [(0, recording.length)]
-        for start, end in spans:
-            frames, valid = htt_windows(end - start, training)
+        for start, end in spans_of(recording):
+            frames, valid = htt_windows(end - start, training, tokens, spacing, segment)
             places += _places(recording, Windows(frames + start, valid))
     return places
+
+
+def spans_of(recording: StoredRecording) -> list[tuple[int, int]]:
+    """First and last-but-one frame of what counts as a video: every labelled segment, or else the whole recording."""
+    return [(segment.start, segment.end) for segment in recording.segments] or [(0, recording.length)]
 
 
 def prediction_clips(store: Store, split: str, min_window_s: float = 1.0) -> list[ClipPlace]:

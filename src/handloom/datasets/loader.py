@@ -79,13 +79,14 @@ class ClipDataset:
         root: folder of the store.
         camera: whose pictures.
         places: the clips.
+        decode: False leaves `pictures` without pixels, for those who need the numbers alone.
 
     Raises:
         InputError: no such store or camera.
     """
 
-    def __init__(self, root: Path | str, camera: str, places: Sequence[ClipPlace]) -> None:
-        self.root, self.camera, self.places = Path(root), camera, tuple(places)
+    def __init__(self, root: Path | str, camera: str, places: Sequence[ClipPlace], decode: bool = True) -> None:
+        self.root, self.camera, self.places, self.decode = Path(root), camera, tuple(places), decode
         self._open()
 
     def __len__(self) -> int:
@@ -99,7 +100,7 @@ class ClipDataset:
         stored = self.store.recordings[recording]
         path, first = stored.videos[self.camera]
         return Clip(
-            pictures=read_frames(self._video(path), frames + first),
+            pictures=read_frames(self._video(path), frames + first) if self.decode else _no_pictures(len(frames)),
             valid=valid,
             frames=frames,
             camera=stored.cameras[self.camera],
@@ -108,7 +109,7 @@ class ClipDataset:
         )
 
     def __getstate__(self) -> dict[str, object]:
-        return {"root": self.root, "camera": self.camera, "places": self.places}
+        return {name: getattr(self, name) for name in ("root", "camera", "places", "decode")}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
@@ -167,6 +168,10 @@ def read_frames(video: VideoFile, frames: Int[np.ndarray, "T"]) -> UInt8[np.ndar
         reason = reasons.get(lost, f"the video has {info.frame_count} frames")
         raise InputError(f"{info.path}, frame {lost}: {reason}; prepare the store again")
     return pictures
+
+
+def _no_pictures(count: int) -> UInt8[np.ndarray, "T 0 0 3"]:
+    return np.empty((count, 0, 0, 3), np.uint8)
 
 
 def stack(clips: Sequence[Clip]) -> Batch:

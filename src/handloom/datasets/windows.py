@@ -25,19 +25,27 @@ class Windows(NamedTuple):
         return len(self.frames)
 
 
-def htt_windows(length: int, training: bool) -> Windows:
-    """Clips of 128 tokens, every second frame, from a video of `length` frames (HTT, section 4.1).
+def htt_windows(
+    length: int,
+    training: bool,
+    tokens: int = HTT_TOKENS,
+    spacing: int = HTT_SPACING,
+    segment: int = HTT_SEGMENT,
+) -> Windows:
+    """Clips of `tokens` frames, every `spacing`-th one, from a video of `length` frames (HTT, section 4.1).
 
-    Evaluation starts where index mod 256 < 2: both parities, so that every frame is real in exactly one clip.
-    Training starts where index mod 256 < 32: every offset within a segment of 16 tokens.
+    Evaluation starts where index mod (tokens * spacing) < spacing: every frame is real in exactly one clip. Training
+    starts where it is < spacing * segment: every offset within a segment of block P. HTT has 128, 2 and 16.
 
     Raises:
-        InputError: the length is negative.
+        InputError: the length is negative, or another number is not positive.
     """
     _check_range(0, length)
+    if min(tokens, spacing, segment) < 1:
+        raise InputError(f"tokens, spacing and segment must be 1 or more, found {tokens}, {spacing}, {segment}")
     index = np.arange(length)
-    starts = index[index % (HTT_TOKENS * HTT_SPACING) < HTT_SPACING * (HTT_SEGMENT if training else 1)]
-    return _filled(starts, length, HTT_TOKENS, HTT_SPACING)
+    starts = index[index % (tokens * spacing) < spacing * (segment if training else 1)]
+    return _filled(starts, length, tokens, spacing)
 
 
 def prediction_windows(start: int, end: int, frame_rate: float, min_window_s: float = 1.0) -> Windows:

@@ -1,0 +1,118 @@
+"""Features of a frozen backbone, computed once: every frame of every recording, plain and augmented."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from handloom.datasets.augment import augment_pictures, draw_augmentation
+from handloom.datasets.clips import ClipPlace
+from handloom.datasets.loader import ClipDataset
+from handloom.datasets.sampler import sample_rng
+from handloom.formats.weights import read_tensors, write_tensors
+from handloom.models.htt import HTT, HTTConfig
+from handloom.tracking.progress import Progress
+from handloom.training.device import arithmetic
+from handloom.training.samples import PictureSamples, Sample, resized
+
+CHUNK = 64
+"""Pictures that go through the backbone together."""
+
+
+class FeatureStore:
+    """Features of recordings on disk: a file for each recording and variant, made when it is missing.
+
+    Variant 0 is the plain picture; variant k > 0 is augmented as one clip of the whole recording. The folder is named
+    after the backbone's weights, so that what another backbone left there is never read.
+
+    Args:
+        folder: where the features of several backbones may lie.
+        model: whose backbone; on the device that computes.
+        seed: of the augmentation.
+        precision: of the backbone's arithmetic.
+    """
+
+    def __init__(self, folder: Path, model: HTT, seed: int, precision: str) -> None:
+        self.model, self.seed, self.precision = model, seed, precision
+        self.folder = folder / f"{backbone_digest(model)}-{seed}-{precision}"
+
+    def compute(self, clips: ClipDataset, recordings: Sequence[int], augmentations: int, progress: Progress) -> None:
+        """Make what is missing of the plain pictures and `augmentations` variants of recordings.
+
+        Raises:
+            InputError, OutputError: a recording cannot be read, or a file not be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        jobs = [(recording, variant) for recording in recordings for variant in range(augmentations + 1)]
+        for done, (recording, variant) in enumerate(jobs):
+            progress("features", done, len(jobs))
+            path = self.path(recording, variant)
+            if not path.exists():
+                write_tensors(path, self._features(clips, recording, variant))
+        progress("features", len(jobs), len(jobs))
+
+    def path(self, recording: int, variant: int) -> Path:
+        """The file of a recording's variant."""
+        return self.folder / f"{recording:06d}-{variant}.safetensors"
+
+    @torch.inference_mode()
+    def _features(self, clips: ClipDataset, recording: int, variant: int) -> dict[str, Tensor]:
+        length = clips.store.recordings[recording].length
+        width = self.model.config.image_size[0]
+        drawn = draw_augmentation(sample_rng(self.seed, variant, recording), length, width)
+        chunks_of = np.split(np.arange(length), range(CHUNK, length, CHUNK))
+        places = [ClipPlace(recording, frames, np.ones(len(frames), bool)) for frames in chunks_of]
+        chunks = ClipDataset(clips.root, clips.camera, places)
+        device = next(self.model.parameters()).device
+        parts = []
+        for place, clip in zip(places, (chunks[k] for k in range(len(places)))):
+            pictures = resized(clip, self.model.config.image_size).pictures
+            if variant:
+                pictures = augment_pictures(pictures, drawn.of(place.frames))
+            images = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).to(device)
+            with arithmetic(device, self.precision):
+                parts.append(self.model.features(images).half().cpu())
+        shift = torch.tensor(drawn.shift_px if variant else (0, 0))
+        return {"features": torch.cat(parts), "shift_px": shift}
+
+
+class FeatureSamples(PictureSamples):
+    """Clips as features of a frozen backbone; a variant is chosen for every clip and epoch if `seed` is given."""
+
+    def __init__(
+        self, clips: ClipDataset, config: HTTConfig, seed: int | None, features: FeatureStore, augmentations: int
+    ) -> None:
+        numbers = ClipDataset(clips.root, clips.camera, clips.places, decode=False)
+        super().__init__(numbers, config, seed)
+        self.augmentations = augmentations if seed is not None else 0
+        used = sorted({place.recording for place in clips.places})
+        self.shifts: dict[tuple[int, int], tuple[int, int]] = {}
+        self.features: dict[tuple[int, int], Tensor] = {}
+        for key in [(recording, variant) for recording in used for variant in range(self.augmentations + 1)]:
+            stored = read_tensors(features.path(*key))
+            self.features[key] = stored["features"]
+            self.shifts[key] = tuple(stored["shift_px"].tolist())
+
+    def __getitem__(self, item: tuple[int, int]) -> Sample:
+        epoch, number = item
+        clip = resized(self.clips[number], self.config.image_size)
+        variant = 0
+        if self.seed is not None and self.augmentations:
+            variant = int(sample_rng(self.seed, epoch, number).integers(self.augmentations + 1))
+        key = clip.recording, variant
+        shift = np.array(self.shifts[key], np.float32)
+        camera = clip.camera.cropped(*self.shifts[key], clip.camera.width, clip.camera.height)
+        clip = clip._replace(keypoints_px=clip.keypoints_px - shift, camera=camera)
+        return self.sample(clip, self.features[key][torch.from_numpy(clip.frames)].float())
+
+
+def backbone_digest(model: HTT) -> str:
+    """What tells one backbone, and the pictures that it is shown, from another."""
+    digest = hashlib.sha256(repr(model.config.image_size).encode())
+    for name, value in model.backbone.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,250 @@
+"""`handloom train htt`: a preset's stages, one after the other, on a store."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from handloom.datasets.clips import htt_clips
+from handloom.datasets.loader import ClipDataset
+from handloom.datasets.store import Store
+from handloom.datasets.store_write import HANDLOOM, INFO
+from handloom.errors import InputError
+from handloom.formats.weights import load_pretrained, save_pretrained
+from handloom.models.htt import HTT, HTTConfig
+from handloom.tracking.progress import Progress, silent
+from handloom.training.backbone import load_backbone
+from handloom.training.classes import choose_camera, config_for
+from handloom.training.device import choose_device
+from handloom.training.features import FeatureSamples, FeatureStore
+from handloom.training.processes import Processes, local_device, processes
+from handloom.training.recipe import PRESETS, Recipe
+from handloom.training.recipe import Stage as StageRecipe
+from handloom.training.run_folder import MODEL, RunFolder, described
+from handloom.training.samples import PictureSamples, require_labels
+from handloom.training.stage import LoopOptions, Stage
+
+FEATURES = "features"
+VALIDATION = "val"
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What is trained, on what, and how.
+
+    Attributes:
+        preset: `paper` as published (for a GPU), or `small` for 2 CPU cores.
+        camera: whose pictures; by default the only camera, or H2O's on the head.
+        split: of the store that is trained on.
+        seed: of all chance.
+        behaviour: of the released code, or of the paper where the two differ.
+        backbone_weights: ImageNet weights in torchvision's layout (.pth or .safetensors) for the ResNet.
+        backbone_from: weights of a trained HTT whose backbone is taken and frozen; only the last stage is trained.
+        features: folder for features of frozen backbones, shared by several runs; by default in the run's folder.
+        epochs: instead of the preset's, for every stage.
+        batch_clips, learning_rate, precision: instead of the preset's, for every stage.
+        device: auto, cpu, cuda or mps.
+        workers: processes that load pictures.
+        checkpoint_minutes: between two checkpoints.
+        max_steps: end after so many steps, as if interrupted.
+    """
+
+    preset: Literal["paper", "small"] = "paper"
+    camera: str | None = None
+    split: str = "train"
+    seed: int = 0
+    behaviour: Literal["official", "paper"] = "official"
+    backbone_weights: Path | None = None
+    backbone_from: Path | None = None
+    features: Path | None = None
+    epochs: int | None = None
+    batch_clips: int | None = None
+    learning_rate: float | None = None
+    precision: Literal["float32", "bfloat16"] | None = None
+    device: str = "auto"
+    workers: int = 1
+    checkpoint_minutes: float = 5.0
+    max_steps: int | None = None
+
+
+def train_htt(
+    data: Path,
+    out: Path,
+    options: TrainOptions | None = None,
+    changes: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
+) -> Path | None:
+    """Train HTT on a store; finished stages are kept, a begun one goes on where its last checkpoint is.
+
+    Args:
+        data: the store.
+        out: folder of the run; `out/model` holds the weights when it is done.
+        options: see there.
+        changes: of the network's config, for ablations.
+        progress: told of every step.
+
+    Returns:
+        The folder of the weights; None if it ended early.
+
+    Raises:
+        InputError: no such store, missing labels, or the folder holds another training.
+        TrainingError: a loss is not finite, or memory does not suffice.
+    """
+    options = options or TrainOptions()
+    preset = PRESETS[options.preset]
+    store = Store(data)
+    camera = choose_camera(store, options.camera)
+    config = replace(preset.config(config_for(store)), **(changes or {}))
+    if options.behaviour == "paper":
+        config = config.as_paper
+    stages = preset.stages[-1:] if options.backbone_from is not None else preset.stages
+    device = local_device(choose_device(options.device))
+    with processes(device) as shared:
+        done: Path | None = None
+        for k, stage in enumerate(stages):
+            recipe = _recipe(stage.recipe, options)
+            last = k == len(stages) - 1
+            folder = RunFolder(out if len(stages) == 1 else out / f"{k + 1}-{stage.name}")
+            if not folder.finished or not last:
+                run = _Run(store, camera, stage.config(config), recipe, folder, options, device, shared, progress)
+                if not folder.finished and not run.train(done or options.backbone_from):
+                    return None
+            done = folder.model
+        assert done is not None
+        final = out / MODEL
+        if done != final and shared.leads:
+            model = load_pretrained(HTT, HTTConfig, done)
+            save_pretrained(model, final, _about(store, camera, options, stages))
+        return final
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    store: Store
+    camera: str
+    config: HTTConfig
+    recipe: Recipe
+    folder: RunFolder
+    options: TrainOptions
+    device: torch.device
+    processes: Processes
+    progress: Progress = field(default=silent)
+
+    def train(self, start: Path | None) -> bool:
+        """Train the stage from the weights of another, as far as they fit. Returns whether it is finished."""
+        torch.manual_seed(self.options.seed)
+        model = HTT(self.config)
+        if self.options.backbone_weights is not None:
+            load_backbone(model.backbone, self.options.backbone_weights)
+        if start is not None:
+            take_over(model, start, backbone_only=self.recipe.freeze_backbone)
+        model.to(self.device)
+        stage = Stage(
+            model,
+            self._samples(model, self.options.split, training=True),
+            self._samples(model, VALIDATION, training=False) if self._has_validation else None,
+            self.recipe,
+            self.options.seed,
+            self.folder,
+            self._about(start),
+            self.device,
+            self.processes,
+            LoopOptions(
+                workers=self.options.workers,
+                checkpoint_minutes=self.options.checkpoint_minutes,
+                stop_after_steps=self.options.max_steps,
+                progress=self.progress if self.processes.leads else silent,
+            ),
+        )
+        stage.run()
+        return self.folder.finished
+
+    @property
+    def _has_validation(self) -> bool:
+        return self.options.split != VALIDATION and any(r.split == VALIDATION for r in self.store.recordings)
+
+    def _samples(self, model: HTT, split: str, training: bool) -> PictureSamples:
+        c = self.config
+        places = htt_clips(self.store, split, training, c.clip_frames, c.spacing, c.pose_window)
+        clips = ClipDataset(self.store.root, self.camera, places)
+        seed = self.options.seed if training and self.recipe.augment else None
+        pictures = PictureSamples(clips, c, seed)
+        if training:
+            require_labels(places, pictures, split)
+        if not self.recipe.freeze_backbone:
+            return pictures
+        augmentations = self.recipe.augmentations if seed is not None else 0
+        folder = self.options.features or self.folder.path.parent / FEATURES
+        features = FeatureStore(folder, model.eval(), self.options.seed, self.recipe.precision)
+        if self.processes.leads:
+            recordings = sorted({place.recording for place in places})
+            features.compute(clips, recordings, augmentations, self.progress)
+        self.processes.wait()
+        return FeatureSamples(clips, c, seed, features, augmentations)
+
+    def _about(self, start: Path | None) -> dict[str, Any]:
+        return {
+            "model": described(self.config),
+            "recipe": described(self.recipe),
+            "data": {
+                "store": store_digest(self.store),
+                "camera": self.camera,
+                "split": self.options.split,
+            },
+            "seed": self.options.seed,
+            "backbone_weights": _name(self.options.backbone_weights),
+            "start": None if start is None else _name(self.options.backbone_from) or "the stage before",
+            "processes": self.processes.count,
+        }
+
+
+def take_over(model: HTT, start: Path, backbone_only: bool) -> None:
+    """Weights of a trained HTT, of every part whose shape is the same; of the backbone alone if so asked.
+
+    Raises:
+        InputError: no such weights, or another backbone.
+    """
+    trained = load_pretrained(HTT, HTTConfig, start).state_dict()
+    ours = model.state_dict()
+    backbone = [name for name in ours if name.startswith("backbone.")]
+    if any(name not in trained or trained[name].shape != ours[name].shape for name in backbone):
+        raise InputError(f"{start} has another backbone than the network that is to be trained")
+    fitting = {
+        name: value
+        for name, value in trained.items()
+        if name in ours and ours[name].shape == value.shape and (not backbone_only or name.startswith("backbone."))
+    }
+    model.load_state_dict(ours | fitting)
+
+
+def store_digest(store: Store) -> str:
+    """What tells one store from another: what it says about itself, and of which recordings it is made."""
+    digest = hashlib.sha256()
+    for name in (INFO, HANDLOOM):
+        digest.update((store.root / name).read_bytes())
+    for recording in store.recordings:
+        digest.update(f"{recording.name} {recording.split} {recording.length}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _recipe(recipe: Recipe, options: TrainOptions) -> Recipe:
+    given = {name: getattr(options, name) for name in ("epochs", "batch_clips", "learning_rate", "precision")}
+    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+
+
+def _about(store: Store, camera: str, options: TrainOptions, stages: tuple[StageRecipe, ...]) -> dict[str, Any]:
+    return {
+        "data": f"{store.layout.dataset}, {store.root.name}, camera {camera}, split {options.split}",
+        "store": store_digest(store),
+        "preset": options.preset,
+        "behaviour": options.behaviour,
+        "seed": options.seed,
+        "stages": {stage.name: described(stage.recipe) for stage in stages},
+    }
+
+
+def _name(path: Path | None) -> str | None:
+    return None if path is None else path.name

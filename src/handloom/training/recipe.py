@@ -1,0 +1,139 @@
+"""How HTT is trained: one dataclass, and the presets that a user can name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from handloom.errors import InputError
+from handloom.models.htt import HTTConfig
+
+BatchNorm = Literal["statistics frozen", "frozen", "trained"]
+"""The released code freezes the running statistics and trains the affine weights; the paper freezes both; a backbone
+without pre-trained weights must train both."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One stage of training. The defaults are HTT's (section 3.4; docs/protocols.md, 1.3, 1.5, 1.7).
+
+    Attributes:
+        epochs: passes over all training clips.
+        batch_clips: clips of a step, over all processes together.
+        learning_rate: at the start.
+        warm_up_steps: steps in which the rate rises from 0.
+        schedule: "steps" multiplies the rate by `decay` every `decay_epochs`; "cosine" lets it fall to 0.
+        weight_decay: decoupled, of matrices and convolutions.
+        weight_keypoints, weight_depth, weight_object, weight_action: of the four losses (px and metres).
+        clip_mean: every clip counts the same (eq. 8), not every frame of the batch.
+        batch_norm: what of the backbone's normalisation is trained.
+        freeze_backbone: train on features that are computed once, of `augmentations` variants of every recording.
+        augmentations: see there; 0 for the plain pictures alone.
+        augment: change colours, blur and position of pictures.
+        precision: of the network's arithmetic; the losses are single precision.
+        max_gradient: clip the norm of the gradient; None for never.
+    """
+
+    epochs: int = 45
+    batch_clips: int = 2
+    learning_rate: float = 3e-5
+    warm_up_steps: int = 0
+    schedule: Literal["steps", "cosine"] = "steps"
+    decay: float = 0.5
+    decay_epochs: int = 15
+    weight_decay: float = 0.0
+    weight_keypoints: float = 1.0
+    weight_depth: float = 100.0
+    weight_object: float = 1.0
+    weight_action: float = 1.0
+    clip_mean: bool = False
+    batch_norm: BatchNorm = "statistics frozen"
+    freeze_backbone: bool = False
+    augmentations: int = 0
+    augment: bool = True
+    precision: Literal["float32", "bfloat16"] = "float32"
+    max_gradient: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_clips < 1 or not self.learning_rate > 0:
+            raise InputError(
+                "a recipe needs 1 epoch, 1 clip per batch and a positive learning rate or more; found "
+                f"{self.epochs}, {self.batch_clips}, {self.learning_rate:g}"
+            )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A recipe, and what it changes about the network that is trained.
+
+    Attributes:
+        name: of its folder in the run.
+        recipe: how it is trained.
+        config: makes the stage's config of the final one.
+    """
+
+    name: str
+    recipe: Recipe
+    config: Callable[[HTTConfig], HTTConfig] = lambda config: config
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A network and the stages in which it is trained; each starts from the weights of the one before that fit."""
+
+    config: Callable[[HTTConfig], HTTConfig]
+    stages: tuple[Stage, ...]
+
+
+def _small(config: HTTConfig) -> HTTConfig:
+    return replace(
+        config,
+        image_size=(240, 136),
+        backbone_width=32,
+        dim=256,
+        feedforward=512,
+        # Half the picture: the same numbers out of the heads.
+        pixel_scale=config.pixel_scale / 2,
+        depth_scale=config.depth_scale * 2,
+    )
+
+
+def _single_frames(config: HTTConfig) -> HTTConfig:
+    """Frames far apart, each estimated alone: what teaches a backbone most per picture."""
+    return replace(config, pose_window=1, clip_frames=8, spacing=8)
+
+
+_SMALL_FRAMES = Recipe(
+    epochs=12,
+    batch_clips=8,
+    learning_rate=1e-3,
+    warm_up_steps=200,
+    schedule="cosine",
+    weight_decay=0.01,
+    weight_keypoints=2.0,
+    weight_object=5.0,
+    weight_action=5.0,
+    batch_norm="trained",
+    precision="bfloat16",
+    max_gradient=50.0,
+)
+_SMALL_CLIPS = Recipe(
+    epochs=20,
+    batch_clips=16,
+    learning_rate=3e-4,
+    warm_up_steps=100,
+    schedule="cosine",
+    weight_decay=0.01,
+    weight_keypoints=2.0,
+    weight_object=5.0,
+    weight_action=20.0,
+    freeze_backbone=True,
+    augmentations=4,
+    max_gradient=50.0,
+)
+
+PRESETS = {
+    "paper": Preset(lambda config: config, (Stage("clips", Recipe()),)),
+    "small": Preset(_small, (Stage("frames", _SMALL_FRAMES, _single_frames), Stage("clips", _SMALL_CLIPS))),
+}
+"""`paper`: as published; for a GPU, with `--backbone-weights`. `small`: a quarter of the pixels, half the channels, no
+pre-trained weights: first the backbone on single frames, then both blocks on its frozen features; for 2 CPU cores."""

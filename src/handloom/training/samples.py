@@ -1,0 +1,159 @@
+"""Clips of a store as tensors: what goes into HTT, and what should come out."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from handloom.datasets.augment import augment_camera, augment_keypoints, augment_pictures, draw_augmentation
+from handloom.datasets.clips import ClipPlace
+from handloom.datasets.loader import Clip, ClipDataset
+from handloom.datasets.sampler import sample_rng
+from handloom.errors import InputError
+from handloom.geometry import Camera, Pinhole
+from handloom.models.htt import HTTConfig
+from handloom.skeleton import HANDS
+from handloom.training.classes import class_rows
+from handloom.training.htt_loss import Target
+
+NEAREST_M = 0.05
+"""Joints nearer to the camera plane, or behind it, have no place in the picture to learn."""
+
+
+class Sample(NamedTuple):
+    """One clip, or a batch of them: pictures or their features, intrinsics, target, and where it is from.
+
+    `inputs` is (T, 3, H, W) uint8 or (T, features); `place` is (recording, first frame).
+    """
+
+    inputs: Tensor
+    intrinsics: Tensor
+    target: Target
+    place: Tensor
+
+
+class PictureSamples(Dataset[Sample]):
+    """Clips with their pictures, augmented if `seed` is given; items are (epoch, number).
+
+    Raises:
+        InputError: the camera is no pinhole, the store has classes that the network does not know, or lacks labels.
+    """
+
+    def __init__(self, clips: ClipDataset, config: HTTConfig, seed: int | None) -> None:
+        self.clips, self.config, self.seed = clips, config, seed
+        self.rows = class_rows(clips.store, config)
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.clips)
+
+    def __getitem__(self, item: tuple[int, int]) -> Sample:
+        epoch, number = item
+        clip = resized(self.clips[number], self.config.image_size)
+        if self.seed is not None:
+            clip = augmented(clip, sample_rng(self.seed, epoch, number))
+        pictures = torch.from_numpy(np.ascontiguousarray(clip.pictures.transpose(0, 3, 1, 2)))
+        return self.sample(clip, pictures)
+
+    def sample(self, clip: Clip, inputs: Tensor) -> Sample:
+        """The sample of a clip, with inputs that belong to it."""
+        hands = [HANDS.index(hand) for hand in self.config.hands]
+        valid = clip.joints_valid & (clip.joints_m[..., 2] > NEAREST_M)
+        target = Target(
+            keypoints_px=torch.from_numpy(clip.keypoints_px[:, hands].astype(np.float32)),
+            depth_m=torch.from_numpy(clip.joints_m[..., 2][:, hands]),
+            joints_valid=torch.from_numpy(valid[:, hands]),
+            object=torch.from_numpy(self.rows.objects[clip.object]),
+            action=torch.tensor(int(self.rows.actions[clip.action[0]])),
+            valid=torch.from_numpy(clip.valid & clip.pictured),
+        )
+        matrix = torch.from_numpy(pinhole(clip.camera, self.clips.camera).matrix.astype(np.float32))
+        return Sample(inputs, matrix, target, torch.tensor([clip.recording, int(clip.frames[0])]))
+
+
+def resized(clip: Clip, size: tuple[int, int]) -> Clip:
+    """The clip with pictures of another size; also of a clip without pixels."""
+    before = clip.camera.width, clip.camera.height
+    if before == size:
+        return clip
+    scale = np.array(size, np.float32) / np.array(before, np.float32)
+    return clip._replace(
+        pictures=scaled_pictures(clip.pictures, size) if clip.pictures.size else clip.pictures,
+        keypoints_px=(clip.keypoints_px + 0.5) * scale - 0.5,
+        camera=clip.camera.resized(*size),
+    )
+
+
+def scaled_pictures(pictures: UInt8[np.ndarray, "T H W 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "T h w 3"]:
+    """Pictures of another size; every new pixel is the mean of what it covers when they shrink."""
+    shrinks = size[0] < pictures.shape[2]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(picture, size, interpolation=method) for picture in pictures])
+
+
+def augmented(clip: Clip, rng: np.random.Generator) -> Clip:
+    """The clip as HTT's augmentation changes it."""
+    drawn = draw_augmentation(rng, len(clip.frames), clip.camera.width)
+    return clip._replace(
+        pictures=augment_pictures(clip.pictures, drawn),
+        keypoints_px=augment_keypoints(clip.keypoints_px, drawn),
+        camera=augment_camera(clip.camera, drawn),
+    )
+
+
+def pinhole(camera: Camera, name: str) -> Pinhole:
+    """The camera, which must be a pinhole. Raises InputError: HTT knows no other."""
+    if not isinstance(camera, Pinhole):
+        raise InputError(
+            f"camera {name!r} is a {type(camera).__name__}; HTT places joints by a pinhole camera. Choose another "
+            "camera, or prepare the store with undistorted pictures"
+        )
+    return camera
+
+
+def collate(samples: Sequence[Sample]) -> Sample:
+    """Samples of one length as a batch."""
+    inputs, intrinsics, targets, places = zip(*samples)
+    target = Target(*(torch.stack(values) for values in zip(*targets)))
+    return Sample(torch.stack(inputs), torch.stack(intrinsics), target, torch.stack(places))
+
+
+def batches(
+    samples: Dataset[Sample], order: Sequence[tuple[int, int]], batch: int, workers: int, keep_last: bool = False
+) -> Iterator[Sample]:
+    """Batches of samples in an order, loaded by worker processes, or here if there are none."""
+    chunks = [order[start : start + batch] for start in range(0, len(order), batch)]
+    if chunks and len(chunks[-1]) < batch and not keep_last:
+        chunks.pop()
+    options: dict[str, Any] = {"multiprocessing_context": "forkserver", "prefetch_factor": 2} if workers else {}
+    return iter(DataLoader(samples, batch_sampler=chunks, collate_fn=collate, num_workers=workers, **options))
+
+
+def to_device(sample: Sample, device: torch.device) -> Sample:
+    """The batch on a device."""
+    target = Target(*(value.to(device, non_blocking=True) for value in sample.target))
+    inputs, intrinsics = sample.inputs.to(device, non_blocking=True), sample.intrinsics.to(device)
+    return Sample(inputs, intrinsics, target, sample.place)
+
+
+def require_labels(places: Sequence[ClipPlace], samples: PictureSamples, split: str) -> None:
+    """Refuse a split in which no clip has an action or no joint a position.
+
+    Raises:
+        InputError: names what is missing.
+    """
+    store = samples.clips.store
+    actions = joints = False
+    for recording in sorted({place.recording for place in places}):
+        columns = store.columns(recording, ["label.action", "hand.valid"])
+        actions |= bool((columns["label.action"] >= 0).any())
+        joints |= bool(columns["hand.valid"].any())
+        if actions and joints:
+            return
+    what = "actions" if joints else "hand joints"
+    raise InputError(f"{store.root}, split {split!r}: no {what} are labelled, which HTT is trained on")
