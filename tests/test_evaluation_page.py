@@ -78,6 +78,11 @@ def test_the_paper_is_silent_about_other_ranges(tmp_path):
     assert "35.02" not in text
     assert "86.36" not in text
     assert "No published numbers have these ranges" in text
+    path, other = tmp_path / "root.html", score(make_predictions(), H2O_RANGES, root=9)
+    write_evaluation(path, make_predictions(), other, title="x")
+    assert "without middle_mcp" in path.read_text()
+    assert "35.02 mm" in path.read_text()
+    assert "16.59 mm" not in path.read_text()
     assert "15.81 mm" in page(tmp_path, make_predictions(hands=("right",)), FPHA_RANGES)
 
 

@@ -137,6 +137,14 @@ def test_no_frame_and_no_video():
     assert scores.actions.videos == 0
 
 
+def test_impossible_roots_and_ranges():
+    with pytest.raises(InputError, match=r"root must be a joint 0 \.\.\. 20, found 21"):
+        score(make_predictions(videos=1), H2O_RANGES, root=21)
+    for top_mm, points in ((0, 5), (50, 1)):
+        with pytest.raises(InputError, match="a PCK range needs a top above 0 mm and 2 points"):
+            PCKRange(top_mm, points)
+
+
 def test_the_paper_is_quoted_for_its_own_ranges_only():
     assert published(H2O_RANGES).pose["left", "camera"] == (35.02, 0.614)
     assert published(FPHA_RANGES).pose["right", "root-aligned"] == (12.13, 0.763)

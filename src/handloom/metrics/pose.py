@@ -18,6 +18,7 @@ from math import prod
 import numpy as np
 from jaxtyping import Bool, Float
 
+from handloom.errors import InputError
 from handloom.geometry.alignment import align_similarity
 from handloom.metrics.means import known_mean
 from handloom.skeleton import WRIST
@@ -29,6 +30,10 @@ class PCKRange:
 
     top_mm: float
     points: int
+
+    def __post_init__(self) -> None:
+        if not (self.top_mm > 0 and self.points >= 2):
+            raise InputError(f"a PCK range needs a top above 0 mm and 2 points, found {self.top_mm} and {self.points}")
 
     @property
     def thresholds_m(self) -> Float[np.ndarray, "points"]:

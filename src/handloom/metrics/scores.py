@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from handloom.errors import InputError
 from handloom.metrics.actions import (
     accuracy,
     class_accuracies,
@@ -164,7 +165,12 @@ def score(predictions: Predictions, ranges: Ranges, root: int = WRIST) -> Scores
         predictions: the record.
         ranges: of the PCK curves: `pose.H2O_RANGES`, `pose.FPHA_RANGES` or own ones.
         root: joint that root alignment moves onto the true one and leaves out.
+
+    Raises:
+        InputError: no such root.
     """
+    if not 0 <= root < len(JOINT_NAMES):
+        raise InputError(f"root must be a joint 0 ... {len(JOINT_NAMES) - 1}, found {root}")
     objects = predictions.object_truth >= 0
     has_objects = bool(predictions.object_names) and objects.any()
     return Scores(

@@ -7,7 +7,7 @@ from typing import Any
 from handloom.metrics.predictions import Predictions
 from handloom.metrics.published import Published
 from handloom.metrics.scores import ALIGNMENTS, BOTH, CAMERA, IMAGE, PROCRUSTES, ROOT_ALIGNED, PoseScore, Scores
-from handloom.skeleton import FINGERS, HANDS, JOINT_NAMES
+from handloom.skeleton import FINGERS, HANDS, JOINT_NAMES, WRIST
 from handloom.view.colours import HAND_RGB, hex_colour
 from handloom.view.page import figure, number, percent, plain
 
@@ -63,7 +63,9 @@ def _rows(scores: Scores, paper: Published | None) -> list[str]:
         ]
         numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
         if paper:
-            quoted = paper.pose.get((row.hand, row.space))
+            # The paper aligns wrists; with another root the numbers have nothing to do with each other.
+            comparable = row.root in (None, JOINT_NAMES[WRIST])
+            quoted = paper.pose.get((row.hand, row.space)) if comparable else None
             mepe, area = (f"{quoted[0]:.2f} mm", f"{quoted[1]:.3f}") if quoted else ("", "")
             numbers += f'<td class="number paper">{mepe}</td><td class="number paper">{area}</td>'
         group = ' class="group"' if first and rows else ""
