@@ -7,9 +7,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from handloom.hands import HandTrack
+from handloom.metrics.against_truth import compare
 from handloom.metrics.track import jerk, speed
 from handloom.skeleton import BONES, HANDS, WRIST
 from handloom.view.colours import BONE_RGB, HAND_RGB, JOINT_RGB, hex_colour
+from handloom.view.report_lanes import lanes
 
 MAX_POSES = 3000
 MAX_POINTS = 4000
@@ -18,8 +20,8 @@ _MISSING = -32768
 _NOMINAL_STEP_S = 1 / 30  # The length of a lone frame on the time axis.
 
 
-def page_data(track: HandTrack, problem_times_s: list[float]) -> dict[str, Any]:
-    """What report.js reads: poses, plot series, coverage cells; times in seconds since the first frame."""
+def page_data(track: HandTrack, problem_times_s: list[float], truth: HandTrack | None = None) -> dict[str, Any]:
+    """What the scripts read: poses, plot series, lanes, coverage; times in seconds since the first frame."""
     start = float(track.times_s[0]) if len(track) else 0.0
     times = track.times_s - start
     step = float(np.median(np.diff(times))) if len(track) > 1 else _NOMINAL_STEP_S
@@ -30,6 +32,12 @@ def page_data(track: HandTrack, problem_times_s: list[float]) -> dict[str, Any]:
     if track.frame == "camera":
         depth = track.joints_m[:, :, WRIST, 2].astype(np.float64)
         plots.append(_plot("depth", "Wrist depth from the camera", "m", times, depth, from_zero=False))
+    if truth is not None:
+        errors = compare(track, truth)
+        plots[:0] = [
+            _plot("error", "Joint error in camera space", "mm", times, errors.error_mm),
+            _plot("aligned", "Joint error, wrists aligned", "mm", times, errors.aligned_mm),
+        ]
     camera = track.camera if track.frame == "camera" else None
     return {
         "start_s": start,
@@ -39,7 +47,8 @@ def page_data(track: HandTrack, problem_times_s: list[float]) -> dict[str, Any]:
         "bones": [{"from": a, "to": b, "colour": hex_colour(rgb)} for (a, b), rgb in zip(BONES, BONE_RGB)],
         "joint_colours": [hex_colour(rgb) for rgb in JOINT_RGB],
         "camera": camera and [camera.width / camera.fx / 2, camera.height / camera.fy / 2],
-        "poses": _poses(track, times),
+        "poses": _poses(track, times, truth),
+        "lanes": lanes(track, truth, times, step),
         "coverage": _coverage(track, times, step),
         "plots": plots,
         "problems_s": [time - start for time in problem_times_s],
@@ -92,20 +101,24 @@ def _axis(values: np.ndarray, from_zero: bool) -> dict[str, float]:
     }
 
 
-def _poses(track: HandTrack, times: np.ndarray) -> dict[str, Any]:
+def _poses(track: HandTrack, times: np.ndarray, truth: HandTrack | None) -> dict[str, Any]:
     frames = np.arange(0, len(track), pose_stride(len(track)))
-    joints = track.joints_m[frames].astype(np.float64)
-    known = joints[np.isfinite(joints).all(-1)]
+    shown = [record.joints_m[frames].astype(np.float64) for record in (track, truth) if record is not None]
+    known = np.concatenate([joints[np.isfinite(joints).all(-1)] for joints in shown])
     if not known.size:
         known = np.zeros((1, 3))
     centre = (known.max(0) + known.min(0)) / 2
     unit = max(float(np.abs(known - centre).max()), 1e-6) / 32767
-    packed = np.where(np.isfinite(joints), np.rint((np.nan_to_num(joints) - centre) / unit), _MISSING)
+    packed = [
+        _pack(np.where(np.isfinite(joints), np.rint((np.nan_to_num(joints) - centre) / unit), _MISSING), np.int16)
+        for joints in shown
+    ]
     low, high = np.percentile(known, [1, 99], axis=0)
     return {
         "t": _pack(times[frames], np.float32),
         "frame": _pack(frames, np.int32),
-        "joints": _pack(packed, np.int16),
+        "joints": packed[0],
+        "truth": packed[1] if truth is not None else None,
         "unit_m": unit,
         "centre_m": centre.tolist(),
         "low_m": low.tolist(),

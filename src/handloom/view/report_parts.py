@@ -79,8 +79,8 @@ def subtitle(track: HandTrack, run: Mapping[str, Any]) -> str:
     return " · ".join(fact for fact in facts if fact)
 
 
-def cards(track: HandTrack, run: Mapping[str, Any]) -> str:
-    """The headline numbers."""
+def cards(track: HandTrack, run: Mapping[str, Any], errors: Mapping[str, Any] | None = None) -> str:
+    """The headline numbers; `errors` is the summary of a comparison with the truth."""
     left, right = summarise(track)
     frames, found = len(track), track.present
     share = found.any(1).mean() if frames else float("nan")
@@ -98,6 +98,10 @@ def cards(track: HandTrack, run: Mapping[str, Any]) -> str:
             *_best_and_both([left.palm_spread, right.palm_spread], lambda v: _percent(v, 1)),
         ),
     ]
+    if errors:
+        error, aligned = errors["mpjpe_mm"]["both"], errors["mpjpe_wrist_aligned_mm"]["both"]
+        if error is not None and aligned is not None:
+            items.insert(3, ("Error", f"{error:.1f} mm", f"MPJPE; {aligned:.1f} mm with wrists aligned"))
     if seconds and frames:
         items.append(("Processed at", f"{frames / seconds:.3g}/s", f"frames per second, {seconds:,.1f} s in all"))
     return "".join(
