@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -213,10 +214,7 @@ class HandTrack:
         begin = -math.inf if chosen[0] == 0 else self.times_s[chosen[0]]
         after = chosen[-1] + chosen.step
         end = math.inf if after >= len(self) else self.times_s[after]
-        cut = (
-            (action, max(action.start_s, begin), min(action.end_s, end))
-            for action in self.actions
-        )
+        cut = ((action, max(action.start_s, begin), min(action.end_s, end)) for action in self.actions)
         return tuple(replace(action, start_s=first, end_s=last) for action, first, last in cut if first < last)
 
 
@@ -271,7 +269,7 @@ def _distributions(probabilities: np.ndarray) -> np.ndarray:
 
 
 def _check_order(actions: tuple[ActionSegment, ...]) -> None:
-    for before, after in zip(actions, actions[1:]):
+    for before, after in pairwise(actions):
         if after.start_s < before.start_s:
             raise RecordError(
                 f"actions must be in order of their start, but {after.label!r} at {after.start_s:g} s follows "

@@ -194,6 +194,8 @@ def _described(path: Path, metadata: Mapping[bytes, bytes] | None) -> dict[str, 
     for name in _LISTS:
         if not isinstance(described.setdefault(name, []), list):
             raise InputError(f"{path}: its metadata is damaged: {name} must be a list, found {described[name]!r}")
+    if not all(isinstance(name, str) for name in described["object_names"]):
+        raise InputError(f"{path}: its metadata is damaged: object_names must be texts")
     return dict(described)
 
 

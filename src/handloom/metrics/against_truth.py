@@ -32,8 +32,8 @@ class Comparison:
     aligned_m: Float[np.ndarray, "T 2 21"]
     expected: Bool[np.ndarray, "T 2"]
     found: Bool[np.ndarray, "T 2"]
-    same_object: Bool[np.ndarray, "frames"] | None
-    same_action: Bool[np.ndarray, "frames"] | None
+    same_object: Bool[np.ndarray, "frames_with_object"] | None
+    same_action: Bool[np.ndarray, "frames_with_action"] | None
 
     @property
     def error_mm(self) -> Float[np.ndarray, "T 2"]:

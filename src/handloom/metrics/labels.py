@@ -28,9 +28,11 @@ def object_shares(track: HandTrack) -> list[ObjectShare]:
 
 def object_per_frame(track: HandTrack) -> np.ndarray:
     """Name of the likeliest object in each frame (T,), None without an estimate."""
-    return np.array([*track.object_names, None], object)[track.object_labels]
+    names = np.array([*track.object_names, None], object)
+    return np.asarray(names[track.object_labels])
 
 
 def action_per_frame(track: HandTrack) -> np.ndarray:
     """Label of the action in each frame (T,), None outside of all segments."""
-    return np.array([*(action.label for action in track.actions), None], object)[track.action_labels]
+    labels = np.array([*(action.label for action in track.actions), None], object)
+    return np.asarray(labels[track.action_labels])

@@ -93,9 +93,7 @@ class Outputs:
                 draw = FrameDrawing(result.track)
                 for index, image in result.samples:
                     draw(image, index)
-                write_report(
-                    self.folder / REPORT, result.track, result.summary(), result.samples, result.truth
-                )
+                write_report(self.folder / REPORT, result.track, result.summary(), result.samples, result.truth)
         write_json(self.folder / RUN_FILE, result.summary())
 
 

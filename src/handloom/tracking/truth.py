@@ -42,9 +42,7 @@ def read_truth(place: str, source: str | int) -> HandTrack:
     return _in_camera_space(read_track(path), place)
 
 
-def truth_rows(
-    truth: HandTrack, times_s: Float[np.ndarray, "T"]
-) -> tuple[Int[np.ndarray, "T"], Bool[np.ndarray, "T"]]:
+def truth_rows(truth: HandTrack, times_s: Float[np.ndarray, "T"]) -> tuple[Int[np.ndarray, "T"], Bool[np.ndarray, "T"]]:
     """The nearest row of the truth for each video frame, and whether it lies within `TOLERANCE`.
 
     Raises:
@@ -60,7 +58,8 @@ def truth_rows(
     if not near.any():
         raise InputError(
             f"no frame of the video has a truth: its frames lie at {_span(times_s)}, the truth's at "
-            f"{_span(truth.times_s)}, and none are within {1000 * TOLERANCE * step:.3g} ms; give the truth of this video"
+            f"{_span(truth.times_s)}, none within {1000 * TOLERANCE * step:.3g} ms of each other; give the truth of "
+            "this video"
         )
     return rows, near
 
@@ -102,7 +101,9 @@ def _split(place: str) -> tuple[Path, list[str]]:
         head, *rest = place.rsplit(":", cuts)
         if (path := Path(head).expanduser()).exists():
             return path, rest
-    raise InputError(f"{place} does not exist; the truth is a result folder, its hands.parquet, or STORE:recording:camera")
+    raise InputError(
+        f"{place} does not exist; the truth is a result folder, its hands.parquet, or STORE:recording:camera"
+    )
 
 
 def _recorded(store: Store, chosen: list[str], source: Path) -> HandTrack:

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,7 @@ def _cells(record: HandTrack, labels: list[str], edges: np.ndarray) -> dict[str,
         sure = np.where(frames >= 0, np.nan_to_num(record.object_probabilities).max(-1), 0)
     cells = min(len(record), MAX_CELLS)
     cuts = np.linspace(0, len(record), cells + 1).astype(int)
-    label = np.array([_most_frequent(frames[a:b]) for a, b in zip(cuts[:-1], cuts[1:])], int)
+    label = np.array([_most_frequent(frames[a:b]) for a, b in pairwise(cuts)], int)
     mine = frames == np.repeat(label, np.diff(cuts))
     share = np.add.reduceat(np.where(mine, sure, 0), cuts[:-1]) / np.add.reduceat(mine, cuts[:-1], dtype=float)
     cells_data = {
@@ -127,5 +128,3 @@ def _most_frequent(labels: np.ndarray) -> int:
 
 def _pack(values: np.ndarray, kind: str) -> str:
     return base64.b64encode(np.ascontiguousarray(values).astype(kind).tobytes()).decode()
-
-
