@@ -49,6 +49,15 @@ def test_one_wrong_joint_counts_once_and_the_wrist_moves_all_others():
     assert found["mpjpe_wrist_aligned_mm"]["right"] == pytest.approx(21, abs=1e-3)
 
 
+def test_every_joint_weighs_the_same_however_often_it_was_seen():
+    tip, valid = np.array(TRUTH.joints_m), TRUTH.valid.copy()
+    tip[:, 0, 8, 0] += 0.021
+    valid[10:, 0, 8] = False
+    assert compare(replace(TRUTH, joints_m=tip, valid=valid), TRUTH).summary()["mpjpe_mm"]["left"] == pytest.approx(
+        1, abs=1e-3
+    )
+
+
 def test_errors_do_not_depend_on_where_the_world_is():
     turn = rotation_from_vector(np.array([0.3, -0.8, 0.5]))
     moved = [replace(t, joints_m=t.joints_m @ turn.T + [1, 2, 3], camera=None) for t in (FOUND, TRUTH)]

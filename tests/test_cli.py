@@ -252,6 +252,7 @@ def test_info_of_a_cut_off_video_says_so(tmp_path, capsys):
     [
         (["bench", "track", "clip.mp4", "--repetitions", "0"], "repetitions must be at least 1, found 0"),
         (["bench", "triangulation", "--views", "1"], "at least 1 point and 2 views, found 200000 and 1"),
+        (["bench", "metrics", "--frames", "0"], "metrics need at least 1 frame, found 0"),
     ],
 )
 def test_impossible_benchmarks(arguments, message, capsys):
@@ -269,6 +270,11 @@ def test_the_progress_bar_counts(capsys):
 def test_bench_triangulation_prints_its_ratio(capsys):
     assert main(["bench", "triangulation", "--points", "4000"]) == 0
     assert re.search(r"DLT\s+[\d,]+ points/s\s+[\d.]+ x loop", capsys.readouterr().out)
+
+
+def test_bench_metrics_prints_its_ratio(capsys):
+    assert main(["bench", "metrics", "--frames", "100"]) == 0
+    assert re.search(r"MEPE, PCK, AUC\s+[\d.]+ s\s+[\d.]+ x loop", capsys.readouterr().out)
 
 
 def test_bench_track_prints_stages(tmp_path, capsys):

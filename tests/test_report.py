@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from browser import NO_GPU, Browser, needs_browser, wait_for
+from browser import needs_browser, wait_for
 from handloom.errors import InputError, OutputError
 from handloom.hands import ActionSegment, CameraSource, HandTrack, ScaleSource
 from handloom.view.report import write_report
@@ -66,13 +66,21 @@ def nobody(frames):
 
 def test_the_page_holds_the_poses_of_the_record(tmp_path):
     track = make_track()
-    found = data(page(tmp_path, track))["poses"]
-    packed = unpack(found["joints"], "<i2").reshape(-1, 2, 21, 3)
+    found = data(page(tmp_path, track))
+    poses = found["scene"]["poses"]
+    packed = unpack(poses["joints"], "<i2").reshape(-1, 2, 21, 3)
     np.testing.assert_array_equal(packed[..., 0] == -32768, ~track.valid)
-    metres = packed * found["unit_m"] + np.array(found["centre_m"])
-    np.testing.assert_allclose(metres[track.valid], track.joints_m[track.valid], atol=found["unit_m"])
-    assert found["unit_m"] < 1e-4
-    np.testing.assert_allclose(unpack(found["t"], "<f4"), track.times_s, atol=1e-6)
+    metres = packed * poses["unit_m"] + np.array(poses["centre_m"])
+    np.testing.assert_allclose(metres[track.valid], track.joints_m[track.valid], atol=poses["unit_m"])
+    assert poses["unit_m"] < 1e-4
+    np.testing.assert_allclose(unpack(found["poses"]["t"], "<f4"), track.times_s, atol=1e-6)
+
+
+def test_the_page_begins_where_a_hand_is_seen(tmp_path):
+    track = make_track(gaps=False)
+    late = replace(track, valid=track.valid & (np.arange(120) >= 40)[:, None, None])
+    assert data(page(tmp_path, late))["first_s"] == pytest.approx(40 / 30)
+    assert data(page(tmp_path, nobody(3)))["first_s"] == 0
 
 
 def test_headline_numbers_and_trust_are_stated(tmp_path):
@@ -230,9 +238,11 @@ def test_the_truth_gives_errors_over_time_and_a_second_skeleton(tmp_path):
     plots = {plot["name"]: unpack(plot["series"][1]["v"], "<f4") for plot in found["plots"]}
     np.testing.assert_allclose(plots["error"], 10, atol=1e-2)
     np.testing.assert_allclose(plots["aligned"], 0, atol=1e-2)
-    poses, unit = found["poses"], found["poses"]["unit_m"]
-    true = unpack(poses["truth"], "<i2").reshape(-1, 2, 21, 3) * unit + np.array(poses["centre_m"])
-    np.testing.assert_allclose(true, make_truth().joints_m, atol=unit)
+    assert [hand["true"] for hand in found["scene"]["hands"]] == [False, False, True, True]
+    poses, unit = found["scene"]["poses"], found["scene"]["poses"]["unit_m"]
+    shown = unpack(poses["joints"], "<i2").reshape(-1, 4, 21, 3) * unit + np.array(poses["centre_m"])
+    np.testing.assert_allclose(shown[:, 2:], make_truth().joints_m, atol=unit)
+    np.testing.assert_allclose(shown[:, 1], make_found().joints_m[:, 1], atol=unit)
     assert re.search(r"<dt>Error</dt><dd>10.0 mm<small>MPJPE; 0.0 mm with wrists aligned", text)
     assert "230 of 240 hands that the truth shows were found" in text
     assert "the object is right in 50.0 % of the frames" in text
@@ -254,7 +264,7 @@ def test_labels_are_listed_and_cannot_break_the_page(tmp_path):
 def test_without_labels_or_truth_nothing_of_them_is_shown(tmp_path):
     text = page(tmp_path, make_track())
     assert data(text)["lanes"] == []
-    assert data(text)["poses"]["truth"] is None
+    assert [hand["name"] for hand in data(text)["scene"]["hands"]] == ["left", "right"]
     for words in ("data-lane=", "Actions and objects", "Against the truth", 'id="truth"'):
         assert words not in text
 
@@ -272,13 +282,6 @@ def test_objects_of_an_hour_are_thinned_to_the_most_frequent(tmp_path):
     assert len(found["label"]) == 2000
     assert set(found["label"].tolist()) <= {-1, 0, 1}
     assert found["edges"][-1] == pytest.approx(3600)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    chromium = Browser(*NO_GPU)
-    yield chromium
-    chromium.close()
 
 
 PIXELS = "document.getElementById('scene').toDataURL()"

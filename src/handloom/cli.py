@@ -274,6 +274,19 @@ def bench_load(store: Path | None = None, camera: str | None = None, repetitions
     print_rows(*measure_load(store, camera, repetitions))
 
 
+@bench.command(name="metrics")
+def bench_metrics(frames: int = 23_391) -> None:
+    """Time the pose metrics on one core, against the usual loop over frames.
+
+    Args:
+        frames: Frames with two hands; by default as many as H2O's test split has.
+    """
+    from handloom.benchmarks.metrics import measure_metrics
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_metrics(frames))
+
+
 app.command(bench, name="bench", help="Measure speed and accuracy on your machine.")
 
 

@@ -1,12 +1,11 @@
 """Stored joints as NPZ: dense arrays over frames, hands (0 left, 1 right) and joints. Never unpickles."""
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from handloom.errors import InputError
+from handloom.formats.npz_files import read_npz
 from handloom.formats.stored_joints import HEADER_FIELDS, StoredJoints, assemble, read_header, refuse_unknown
 
 _ARRAYS = ("frame", "times_s", "keypoints_px", "joints", "confidence", "valid")
@@ -14,7 +13,7 @@ _ARRAYS = ("frame", "times_s", "keypoints_px", "joints", "confidence", "valid")
 
 def read_joints_npz(path: Path, order: str | None, unit: str | None, space: str | None) -> StoredJoints:
     """Read the NPZ layout; see `formats.joints.read_joints`."""
-    arrays = _load(path)
+    arrays = read_npz(path)
     refuse_unknown(path, "array", arrays, (*HEADER_FIELDS, *_ARRAYS))
     for name in HEADER_FIELDS:
         if name in arrays and arrays[name].ndim:
@@ -41,20 +40,6 @@ def read_joints_npz(path: Path, order: str | None, unit: str | None, space: str 
         confidence=_floats(path, arrays, "confidence", (T, 2, N)),
         valid=valid,
     )
-
-
-def _load(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError(f"{path} is not an NPZ archive; write it with numpy.savez")
-            return {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as failure:
-        if "pickle" in str(failure).lower():
-            raise InputError(
-                f"{path} holds pickled objects, which could run code when read; store plain numeric arrays"
-            ) from None
-        raise InputError(f"{path} is damaged or not an NPZ archive: {failure}") from None
 
 
 def _floats(path: Path, arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray | None:

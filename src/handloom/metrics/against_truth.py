@@ -12,7 +12,9 @@ from jaxtyping import Bool, Float
 from handloom.errors import InputError
 from handloom.hands import HandTrack
 from handloom.metrics.labels import action_per_frame, object_per_frame
-from handloom.skeleton import HANDS, WRIST
+from handloom.metrics.means import known_mean
+from handloom.metrics.pose import joint_errors, mepe, root_aligned_errors
+from handloom.skeleton import HANDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +23,7 @@ class Comparison:
 
     Attributes:
         error_m: distance of every joint from its true place, in the records' frame; NaN where either lacks it.
-        aligned_m: the same after both wrists were put on each other (HTT's root-aligned error; no rotation, no
-            scale); NaN at the wrist, which is right by construction.
+        aligned_m: the root-aligned error of `metrics.pose`, the wrist being the root.
         expected, found: the hands that truth shows in the picture, and which of them the record has.
         same_object, same_action: whether the record names the true one, in frames where truth names one; None if
             the record or the truth has no such labels. A frame without an estimate counts as wrong.
@@ -38,15 +39,15 @@ class Comparison:
     @property
     def error_mm(self) -> Float[np.ndarray, "T 2"]:
         """Mean joint error of each hand in each frame, millimetres."""
-        return 1000 * _mean(self.error_m, axis=2)
+        return 1000 * known_mean(self.error_m, axis=2)
 
     @property
     def aligned_mm(self) -> Float[np.ndarray, "T 2"]:
         """Mean wrist-aligned error of the 20 other joints, millimetres."""
-        return 1000 * _mean(self.aligned_m, axis=2)
+        return 1000 * known_mean(self.aligned_m, axis=2)
 
     def summary(self) -> dict[str, Any]:
-        """For run.json. Means are over all joints and frames; None is what cannot be known."""
+        """For run.json. Errors are averaged as by `pose.mepe`; None is what cannot be known."""
         return {
             "mpjpe_mm": _per_hand(1000 * self.error_m),
             "mpjpe_wrist_aligned_mm": _per_hand(1000 * self.aligned_m),
@@ -68,13 +69,11 @@ def compare(track: HandTrack, truth: HandTrack) -> Comparison:
             f"a record of {len(track)} frames in {track.frame} space cannot be compared with a truth of "
             f"{len(truth)} in {truth.frame} space"
         )
-    found, true = track.joints_m.astype(np.float64), truth.joints_m.astype(np.float64)
-    aligned = np.linalg.norm((found - found[:, :, [WRIST]]) - (true - true[:, :, [WRIST]]), axis=-1)
-    aligned[:, :, WRIST] = np.nan
+    joints = track.joints_m.astype(np.float64), truth.joints_m.astype(np.float64), track.valid & truth.valid
     expected = truth.present & _in_picture(truth)
     return Comparison(
-        error_m=np.linalg.norm(found - true, axis=-1),
-        aligned_m=aligned,
+        error_m=joint_errors(*joints),
+        aligned_m=root_aligned_errors(*joints),
         expected=expected,
         found=expected & track.present,
         same_object=_agreement(object_per_frame(track), object_per_frame(truth)),
@@ -99,15 +98,9 @@ def _agreement(found: np.ndarray, true: np.ndarray) -> np.ndarray | None:
 
 
 def _per_hand(values: np.ndarray) -> dict[str, float | None]:
-    means = {name: float(_mean(values[:, hand])) for hand, name in enumerate(HANDS)} | {"both": float(_mean(values))}
+    means = {name: mepe(values[:, hand]) for hand, name in enumerate(HANDS)} | {"both": mepe(values)}
     return {name: mean if np.isfinite(mean) else None for name, mean in means.items()}
 
 
 def _share(same: np.ndarray | None) -> float | None:
     return None if same is None else float(same.mean())
-
-
-def _mean(values: np.ndarray, axis: int | None = None) -> np.ndarray:
-    known = np.isfinite(values)
-    count = known.sum(axis)
-    return np.where(count > 0, np.where(known, values, 0).sum(axis) / np.maximum(count, 1), np.nan)

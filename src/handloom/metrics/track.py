@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from handloom.hands import HandTrack
+from handloom.metrics.means import known_mean
 from handloom.skeleton import BONES, MIDDLE_MCP, PALM_BONES, WRIST, bone_lengths
 
 PALM_BONE_INDICES = tuple(BONES.index(bone) for bone in PALM_BONES)
@@ -67,7 +68,7 @@ def summarise(track: HandTrack) -> tuple[HandSummary, HandSummary]:
 
 def coverage(track: HandTrack) -> Float[np.ndarray, "2"]:
     """Share of the frames in which each hand exists, 0 ... 1; NaN for a record without frames."""
-    return _mean(track.present.astype(np.float64))
+    return known_mean(track.present.astype(np.float64))
 
 
 def runs(present: Bool[np.ndarray, "T"]) -> Int[np.ndarray, "runs 2"]:
@@ -95,12 +96,12 @@ def acceleration(track: HandTrack) -> Float[np.ndarray, "T 2"]:
 
 def jerk(track: HandTrack) -> Float[np.ndarray, "T 2"]:
     """Mean over the valid joints of ‖Δ³p‖·fps³ in each window of 4 frames, m/s³, from exact times."""
-    return _mean(_joint_jerk(track), axis=2)
+    return known_mean(_joint_jerk(track), axis=2)
 
 
 def jitter(track: HandTrack) -> Float[np.ndarray, "2"]:
     """Self-jitter without ground truth: mean ‖Δ³p‖·fps³ over joints and windows of 4 valid frames, m/s³."""
-    return _mean(_joint_jerk(track), axis=(0, 2))
+    return known_mean(_joint_jerk(track), axis=(0, 2))
 
 
 def high_pass_rms(track: HandTrack) -> Float[np.ndarray, "2"]:
@@ -111,15 +112,15 @@ def high_pass_rms(track: HandTrack) -> Float[np.ndarray, "2"]:
     up to cubic in time and gives white noise of σ px per axis back as √2·σ. Joints and windows are pooled.
     """
     filtered = _windows(_difference_weights(track.times_s, 4, unit=True), track.keypoints_px)
-    rms: np.ndarray = np.sqrt(_mean((filtered**2).sum(-1), axis=(0, 2)))
+    rms: np.ndarray = np.sqrt(known_mean((filtered**2).sum(-1), axis=(0, 2)))
     return rms
 
 
 def bone_spread(track: HandTrack) -> Float[np.ndarray, "2 20"]:
     """Coefficient of variation (standard deviation / mean) of each bone's length over time; 0 if rigid."""
     lengths = bone_lengths(track.joints_m).astype(np.float64)
-    mean = _mean(lengths)
-    deviation = np.sqrt(_mean((lengths - mean) ** 2))
+    mean = known_mean(lengths)
+    deviation = np.sqrt(known_mean((lengths - mean) ** 2))
     enough = np.isfinite(lengths).sum(0) > 1
     return np.where(enough & (mean > 0), deviation / np.where(mean > 0, mean, 1), np.nan)
 
@@ -173,10 +174,3 @@ def _windows(
         spread = weights.T.reshape(points, count, *(1,) * (values.ndim - 1))
         result[points - 1 :] = sum(spread[i] * values[i : i + count] for i in range(points))
     return result
-
-
-def _mean(values: Float[np.ndarray, "..."], axis: int | tuple[int, ...] = 0) -> Float[np.ndarray, "..."]:
-    """Mean of the known values, NaN where there are none, without NumPy's warning about it."""
-    known = np.isfinite(values)
-    count = known.sum(axis)
-    return np.where(count > 0, np.where(known, values, 0).sum(axis) / np.maximum(count, 1), np.nan)

@@ -7,11 +7,11 @@ from typing import Any
 from handloom.errors import InputError
 from handloom.formats.result import HANDS_FILE, TRUTH_FILE
 from handloom.hands import HandTrack
+from handloom.progress import Progress, silent
 from handloom.tracking.job import Job
 from handloom.tracking.live import track_live
 from handloom.tracking.options import TrackOptions
 from handloom.tracking.outputs import Outputs
-from handloom.tracking.progress import Progress, silent
 from handloom.tracking.recording import track_recording
 from handloom.tracking.result import TrackResult
 from handloom.tracking.stored import track_stored

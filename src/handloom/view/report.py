@@ -1,16 +1,12 @@
 """`report.html`: one self-contained page about a tracked video."""
 
-import base64
-import json
 import os
 from collections.abc import Mapping, Sequence
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 
@@ -21,14 +17,16 @@ from handloom.metrics.against_truth import compare
 from handloom.skeleton import FINGERS
 from handloom.view import report_parts as parts
 from handloom.view.colours import FINGER_RGB, hex_colour
+from handloom.view.page import jpeg, shell
+from handloom.view.page_skeletons import stage, view_controls
 from handloom.view.report_data import MAX_POINTS, page_data, pose_stride
 from handloom.view.report_labels import label_tables, truth_section
 from handloom.view.report_lanes import lane_figure
 
 SAMPLE_WIDTH = 640
-_JPEG_QUALITY = 82
-_SCRIPTS = ("base", "scene", "lanes", "charts", "controls")
-_TRUTH_SWITCH = '<label><input id="truth" type="checkbox" checked> truth</label>'
+_SCRIPTS = ("skeleton.js", "report_clock.js", "report_lanes.js", "report_charts.js", "report_controls.js")
+_SCENE = "3D skeleton of both hands; drag to turn, wheel or pinch to zoom, arrow keys to step"
+_FOLLOW = '<label><input id="follow" type="checkbox" checked> follow hands</label>'
 _TRUTH_KEY = '<span class="key" style="--c:var(--truth)">truth, thin</span>'
 
 
@@ -70,17 +68,14 @@ def _page(
     problems = [problem for problem in run.get("problems") or () if problem.get("time_s") is not None]
     data = page_data(track, [float(problem["time_s"]) for problem in problems], truth)
     errors = None if truth is None else compare(track, truth).summary()
-    asset = files("handloom.view").joinpath
-    return Template(asset("report.html").read_text("utf-8")).substitute(
-        title=escape(parts.title(run)),
-        subtitle=escape(parts.subtitle(track, run)),
-        cards=parts.cards(track, run, errors),
+    body = Template(files("handloom.view").joinpath("report.html").read_text("utf-8")).substitute(
         warnings=parts.warnings(track, run),
+        stage=stage(_SCENE),
+        views=view_controls(truth is not None, _FOLLOW),
         plots="".join(parts.plot(plot) for plot in data["plots"]),
         lanes="".join(lane_figure(lane) for lane in data["lanes"]),
         labels=label_tables(track, truth),
         truth=truth_section(errors),
-        truth_switch="" if truth is None else _TRUTH_SWITCH,
         truth_key="" if truth is None else _TRUTH_KEY,
         fingers="".join(
             f'<span class="key" style="--c:{hex_colour(rgb)}">{name}</span>' for name, rgb in zip(FINGERS, FINGER_RGB)
@@ -94,10 +89,16 @@ def _page(
         counts=parts.table(run.get("counts") or {}),
         input=parts.table(run.get("input") or {}),
         run=parts.run_table(run),
-        version=escape(f"Handloom {run.get('handloom', '')}".strip()),
-        data=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
-        css=asset("report.css").read_text("utf-8"),
-        js="\n".join(asset(f"report_{part}.js").read_text("utf-8") for part in _SCRIPTS),
+    )
+    return shell(
+        title=parts.title(run),
+        brand="Handloom report",
+        subtitle=parts.subtitle(track, run),
+        cards=parts.cards(track, run, errors),
+        body=body,
+        data=data,
+        scripts=_SCRIPTS,
+        version=str(run.get("handloom", "")),
     )
 
 
@@ -115,17 +116,8 @@ def _samples(track: HandTrack, samples: Sequence[tuple[int, np.ndarray]]) -> str
         return ""
     shown = "".join(
         f'<button data-seek="{track.times_s[index]:.6f}">'
-        f'<img alt="frame {index} with the skeletons drawn" src="data:image/jpeg;base64,{_jpeg(image)}">'
+        f'<img alt="frame {index} with the skeletons drawn" src="{jpeg(image, SAMPLE_WIDTH)}">'
         f"<span>frame {index} · {track.times_s[index]:.2f} s</span></button>"
         for index, image in samples
     )
     return f'<section><h2>Sample frames</h2><div class="samples">{shown}</div></section>'
-
-
-def _jpeg(image: np.ndarray) -> str:
-    height, width = image.shape[:2]
-    if width > SAMPLE_WIDTH:
-        size = (SAMPLE_WIDTH, max(1, round(height * SAMPLE_WIDTH / width)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return base64.b64encode(encoded.tobytes()).decode()

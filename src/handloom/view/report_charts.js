@@ -2,18 +2,9 @@
 const PAD = { left: 46, right: 10 };
 const charts = [];
 
-/** Round steps of an axis, about `count` of them, as [value, step]. */
-function ticks(bottom, top, count) {
-  const raw = (top - bottom) / count, power = 10 ** Math.floor(Math.log10(raw));
-  const size = [1, 2, 5, 10].find((m) => m * power >= raw) * power;
-  const start = Math.ceil(bottom / size - 1e-9), end = Math.floor(top / size + 1e-9);
-  return Array.from({ length: end - start + 1 }, (_, i) => [(start + i) * size, size]);
-}
-
 function drawTimeAxis(g, w, h, x) {
-  const grid = colour("--grid");
   for (const [t, size] of ticks(0, data.end_s, Math.max(2, w / 90))) {
-    stroke(g, grid, 1, [[[x(t), 4], [x(t), h - 18]]]);
+    stroke(g, "--grid", 1, [[[x(t), 4], [x(t), h - 18]]]);
     const s = t + data.start_s, m = Math.floor(s / 60 + 1e-9);
     const label = data.end_s >= 120 ? `${m}:${String(Math.round(s - 60 * m)).padStart(2, "0")}`
       : `${s.toFixed(clamp(-Math.floor(Math.log10(size)), data.start_s % 1 ? 1 : 0, 3))} s`;
@@ -26,7 +17,7 @@ function drawCoverage(g, w, h, x) {
     const shares = coverage.hands[hand];
     g.fillStyle = colour("--empty");
     g.fillRect(PAD.left, y, w - PAD.left - PAD.right, 20);
-    g.fillStyle = data.hands[hand].colour;
+    g.fillStyle = hands[hand].colour;
     for (let i = 0, end; i < shares.length; i = end) {
       for (end = i + 1; shares[end] === shares[i];) end++;
       const a = x(coverage.edges[i]), b = x(coverage.edges[end]);
@@ -34,16 +25,16 @@ function drawCoverage(g, w, h, x) {
       g.fillRect(a, y, Math.max(b - a, 0.5), 20);
     }
     g.globalAlpha = 1;
-    text(g, data.hands[hand].name, PAD.left - 8, y + 10, "--ink", "right");
+    text(g, hands[hand].name, PAD.left - 8, y + 10, "--ink", "right");
   }
   g.fillStyle = colour("--bad");
   data.problems_s.forEach((t) => g.fillRect(x(t) - 1, 1, 2, 52));
 }
 
 function drawPlot(g, w, h, x, plot) {
-  const y = (v) => 6 + (h - 28) * (1 - (v - plot.bottom) / ((plot.top - plot.bottom) * 1.06)), grid = colour("--grid");
+  const y = (v) => 6 + (h - 28) * (1 - (v - plot.bottom) / ((plot.top - plot.bottom) * 1.06));
   for (const [v] of ticks(plot.bottom, plot.top, 5)) {
-    stroke(g, grid, 1, [[[PAD.left, y(v)], [w - PAD.right, y(v)]]]);
+    stroke(g, "--grid", 1, [[[PAD.left, y(v)], [w - PAD.right, y(v)]]]);
     text(g, String(Number(v.toPrecision(6))), PAD.left - 8, y(v), "--muted", "right");
   }
   g.save();
@@ -52,16 +43,8 @@ function drawPlot(g, w, h, x, plot) {
   g.clip();
   g.lineWidth = 1.5;
   plot.series.forEach((series, hand) => {
-    let pen = false;
-    g.strokeStyle = data.hands[hand].colour;
-    g.beginPath();
-    series.t.forEach((t, i) => {
-      const v = series.v[i], known = !Number.isNaN(v);
-      // A lone value between gaps gets a short dash, else it would not show.
-      if (known && pen) g.lineTo(x(t), y(v)); else if (known) { g.moveTo(x(t), y(v)); g.lineTo(x(t) + 0.5, y(v)); }
-      pen = known;
-    });
-    g.stroke();
+    g.strokeStyle = hands[hand].colour;
+    curve(g, Array.from(series.t, (t, i) => [x(t), Number.isNaN(series.v[i]) ? null : y(series.v[i])]));
   });
   g.restore();
 }

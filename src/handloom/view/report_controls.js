@@ -1,24 +1,33 @@
-// Buttons, keys, and the first drawing.
+// The 3D view, buttons, keys, and the first drawing.
+const drawHands = skeletonView(data.scene, {
+  pose: () => at(poses.t, now),
+  follow: () => $("follow").checked,
+  *trail(pose) {
+    for (let i = pose; i > 0 && poses.t[pose] - poses.t[i - 1] <= 1.5; i--) {
+      yield [i - 1, 0.6 * (1 - (poses.t[pose] - poses.t[i]) / 1.5)];
+    }
+  },
+  labels: labelsNow,
+});
+$("scene").addEventListener("keydown", (e) => {
+  const act = { " ": () => setPlaying(!playing), ArrowLeft: () => step(-1), ArrowRight: () => step(1) }[e.key];
+  if (act) { e.preventDefault(); act(); }
+});
 const scrub = $("scrub");
 scrub.max = data.end_s;
 scrub.addEventListener("input", () => { setPlaying(false); setTime(Number(scrub.value)); });
 $("play").addEventListener("click", () => setPlaying(!playing));
 $("back").addEventListener("click", () => step(-1));
 $("forward").addEventListener("click", () => step(1));
-$("follow").addEventListener("change", drawScene);
-if (poses.truth) $("truth").addEventListener("change", drawScene);
+$("follow").addEventListener("change", drawHands);
 document.querySelectorAll("[data-seek]").forEach((button) => button.addEventListener("click", () => {
   setPlaying(false);
   setTime(Number(button.dataset.seek) - data.start_s);
 }));
-listeners.push(drawScene, () => {
+listeners.push(drawHands, () => {
   scrub.value = now;
   const frame = poses.t.length ? poses.frame[at(poses.t, now)] : 0;
   $("readout").textContent = `frame ${frame.toLocaleString("en")} · ${clock(now)}`;
 });
-const redraw = () => { charts.forEach((draw) => draw()); setTime(now); };
-const first = poses.joints.findIndex((x) => x !== MISSING);
-if (first > 0) now = poses.t[Math.floor(first / (6 * JOINTS))];
-new ResizeObserver(redraw).observe(document.body);
-window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-redraw();
+now = data.first_s;
+keepDrawn([...charts, () => setTime(now)]);

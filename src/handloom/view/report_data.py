@@ -1,6 +1,5 @@
 """The numbers inside the report page: small enough for an hour of video, as base64 arrays in JSON."""
 
-import base64
 from typing import Any
 
 import numpy as np
@@ -9,14 +8,14 @@ from jaxtyping import Float, Int
 from handloom.hands import HandTrack
 from handloom.metrics.against_truth import compare
 from handloom.metrics.track import jerk, speed
-from handloom.skeleton import BONES, HANDS, WRIST
-from handloom.view.colours import BONE_RGB, HAND_RGB, JOINT_RGB, hex_colour
-from handloom.view.report_lanes import lanes
+from handloom.skeleton import HANDS, WRIST
+from handloom.view.colours import HAND_RGB, hex_colour
+from handloom.view.page import pack
+from handloom.view.page_skeletons import skeleton_data
+from handloom.view.report_lanes import cell_cuts, lanes
 
 MAX_POSES = 3000
 MAX_POINTS = 4000
-MAX_CELLS = 2000
-_MISSING = -32768
 _NOMINAL_STEP_S = 1 / 30  # The length of a lone frame on the time axis.
 
 
@@ -38,16 +37,15 @@ def page_data(track: HandTrack, problem_times_s: list[float], truth: HandTrack |
             _plot("error", "Joint error in camera space", "mm", times, errors.error_mm),
             _plot("aligned", "Joint error, wrists aligned", "mm", times, errors.aligned_mm),
         ]
-    camera = track.camera if track.frame == "camera" else None
+    shown = np.arange(0, len(track), pose_stride(len(track)))
+    with_hand = times[shown[track.present[shown].any(1)]]
     return {
         "start_s": start,
         "end_s": float(times[-1]) + step if len(track) else step,
         "step_s": step,
-        "hands": [{"name": name, "colour": hex_colour(rgb)} for name, rgb in zip(HANDS, HAND_RGB)],
-        "bones": [{"from": a, "to": b, "colour": hex_colour(rgb)} for (a, b), rgb in zip(BONES, BONE_RGB)],
-        "joint_colours": [hex_colour(rgb) for rgb in JOINT_RGB],
-        "camera": camera and [camera.width / camera.fx / 2, camera.height / camera.fy / 2],
-        "poses": _poses(track, times, truth),
+        "first_s": float(with_hand[0]) if len(with_hand) else 0.0,
+        "poses": {"t": pack(times[shown], np.float32), "frame": pack(shown, np.int32)},
+        "scene": _scene(track, truth, shown),
         "lanes": lanes(track, truth, times, step),
         "coverage": _coverage(track, times, step),
         "plots": plots,
@@ -83,7 +81,7 @@ def _plot(
     series = []
     for hand in range(len(HANDS)):
         at = extremes(values[:, hand])
-        series.append({"t": _pack(times[at], np.float32), "v": _pack(values[at, hand], np.float32)})
+        series.append({"t": pack(times[at], np.float32), "v": pack(values[at, hand], np.float32)})
     axis = _axis(values[np.isfinite(values)], from_zero)
     return {"name": name, "title": title, "unit": unit, "series": series, **axis}
 
@@ -101,42 +99,21 @@ def _axis(values: np.ndarray, from_zero: bool) -> dict[str, float]:
     }
 
 
-def _poses(track: HandTrack, times: np.ndarray, truth: HandTrack | None) -> dict[str, Any]:
-    frames = np.arange(0, len(track), pose_stride(len(track)))
-    shown = [record.joints_m[frames].astype(np.float64) for record in (track, truth) if record is not None]
-    known = np.concatenate([joints[np.isfinite(joints).all(-1)] for joints in shown])
-    if not known.size:
-        known = np.zeros((1, 3))
-    centre = (known.max(0) + known.min(0)) / 2
-    unit = max(float(np.abs(known - centre).max()), 1e-6) / 32767
-    packed = [
-        _pack(np.where(np.isfinite(joints), np.rint((np.nan_to_num(joints) - centre) / unit), _MISSING), np.int16)
-        for joints in shown
-    ]
-    low, high = np.percentile(known, [1, 99], axis=0)
-    return {
-        "t": _pack(times[frames], np.float32),
-        "frame": _pack(frames, np.int32),
-        "joints": packed[0],
-        "truth": packed[1] if truth is not None else None,
-        "unit_m": unit,
-        "centre_m": centre.tolist(),
-        "low_m": low.tolist(),
-        "high_m": high.tolist(),
-    }
+def _scene(track: HandTrack, truth: HandTrack | None, shown: Int[np.ndarray, "poses"]) -> dict[str, Any]:
+    camera = track.camera if track.frame == "camera" else None
+    return skeleton_data(
+        track.joints_m[shown],
+        None if truth is None else truth.joints_m[shown],
+        [(name, hex_colour(rgb)) for name, rgb in zip(HANDS, HAND_RGB)],
+        camera=(camera.width / camera.fx / 2, camera.height / camera.fy / 2) if camera else None,
+    )
 
 
 def _coverage(track: HandTrack, times: np.ndarray, step: float) -> dict[str, Any]:
-    """Share of frames with each hand in at most `MAX_CELLS` cells of equally many frames, 0 ... 255."""
-    cells = min(len(track), MAX_CELLS)
-    if not cells:
+    """Share of frames with each hand in each cell, 0 ... 255."""
+    if not len(track):
         return {"edges": "", "hands": ["", ""]}
-    cuts = np.linspace(0, len(track), cells + 1).astype(int)
+    cuts = cell_cuts(len(track))
     seen = np.add.reduceat(track.present.astype(np.float64), cuts[:-1], axis=0) / np.diff(cuts)[:, None]
     edges = np.append(times, times[-1] + step)[cuts]
-    return {"edges": _pack(edges, np.float32), "hands": [_pack(255 * hand, np.uint8) for hand in seen.T]}
-
-
-def _pack(values: np.ndarray, kind: type[np.generic]) -> str:
-    little_endian = np.dtype(kind).newbyteorder("<")
-    return base64.b64encode(np.ascontiguousarray(values).astype(little_endian).tobytes()).decode()
+    return {"edges": pack(edges, np.float32), "hands": [pack(255 * hand, np.uint8) for hand in seen.T]}

@@ -75,19 +75,10 @@ function showLane(box, lane) {
   });
 }
 
-/** The labels of now in the corner of the 3D view, one line per row that says something. */
-function showLabels() {
-  const lines = lanes.flatMap((lane) => lane.rows.map((row) => {
-    const found = current(row, now);
-    if (!found || (row.true && !truthShown())) return null;
-    const line = document.createElement("span");
-    line.textContent = row.true ? `${lane.labels[found.label]} (truth)` : `${lane.labels[found.label]} ${found.sure.toFixed(2)}`;
-    line.className = row.true ? "key true" : "key";
-    line.style.setProperty("--c", lane.colours[found.label]);
-    return line;
+/** What the rows say now, for the corner of the 3D view. */
+function labelsNow() {
+  return lanes.flatMap((lane) => lane.rows.map((row) => {
+    const found = current(row, now), name = found && lane.labels[found.label];
+    return found && { words: `${name} ${row.true ? "(truth)" : found.sure.toFixed(2)}`, colour: lane.colours[found.label], true: row.true };
   })).filter(Boolean);
-  $("labels").replaceChildren(...lines);
-  $("labels").hidden = !lines.length;
 }
-listeners.push(showLabels);
-if (poses.truth) $("truth").addEventListener("change", showLabels);

@@ -1,14 +1,15 @@
 """Actions and objects on the report's time line."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from handloom.hands import ActionSegment, HandTrack
 from handloom.view.colours import RGB, hex_colour, label_colours
+from handloom.view.page import pack
 
 MAX_CELLS = 2000
 _ROW_PX, _AXIS_PX = 28, 22
@@ -50,6 +51,11 @@ def action_colours(records: Mapping[str, HandTrack]) -> dict[str, RGB]:
 def object_colours(records: Mapping[str, HandTrack]) -> dict[str, RGB]:
     """A colour for every object that is the likeliest in some frame."""
     return label_colours(record.object_names[row] for record in records.values() for row in _seen(record))
+
+
+def cell_cuts(frames: int) -> Int[np.ndarray, "cuts"]:
+    """Where the time line is cut into at most `MAX_CELLS` cells of equally many frames, both ends included."""
+    return np.linspace(0, frames, min(frames, MAX_CELLS) + 1).astype(int)
 
 
 def lane_figure(lane: Lane) -> str:
@@ -101,22 +107,21 @@ def _runs(actions: Sequence[ActionSegment], labels: list[str], start_s: float) -
 
 
 def _cells(record: HandTrack, labels: list[str], edges: np.ndarray) -> dict[str, Any]:
-    """The likeliest object in at most `MAX_CELLS` cells of equally many frames: of every cell the most frequent."""
+    """The likeliest object in each cell: the most frequent one."""
     index = {name: row for row, name in enumerate(labels)}
     own = np.array([*(index.get(name, -1) for name in record.object_names), -1])
     frames = own[record.object_labels]
     sure = np.zeros(len(record))
     if record.object_probabilities is not None:
         sure = np.where(frames >= 0, np.nan_to_num(record.object_probabilities).max(-1), 0)
-    cells = min(len(record), MAX_CELLS)
-    cuts = np.linspace(0, len(record), cells + 1).astype(int)
+    cuts = cell_cuts(len(record))
     label = np.array([_most_frequent(frames[a:b]) for a, b in pairwise(cuts)], int)
     mine = frames == np.repeat(label, np.diff(cuts))
     share = np.add.reduceat(np.where(mine, sure, 0), cuts[:-1]) / np.add.reduceat(mine, cuts[:-1], dtype=float)
     cells_data = {
-        "edges": _pack(edges[cuts], "<f4"),
-        "label": _pack(label, "<i2"),
-        "sure": _pack(np.rint(255 * share), "u1"),
+        "edges": pack(edges[cuts], np.float32),
+        "label": pack(label, np.int16),
+        "sure": pack(np.rint(255 * share), np.uint8),
     }
     return {"cells": cells_data, "lines": 1}
 
@@ -124,7 +129,3 @@ def _cells(record: HandTrack, labels: list[str], edges: np.ndarray) -> dict[str,
 def _most_frequent(labels: np.ndarray) -> int:
     values, counts = np.unique(labels, return_counts=True)
     return int(values[counts.argmax()])
-
-
-def _pack(values: np.ndarray, kind: str) -> str:
-    return base64.b64encode(np.ascontiguousarray(values).astype(kind).tobytes()).decode()

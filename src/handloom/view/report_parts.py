@@ -12,6 +12,7 @@ from handloom.hands import CameraSource, HandTrack, ScaleSource
 from handloom.metrics.track import PALM_BONE_INDICES, HandSummary, bone_spread, summarise
 from handloom.skeleton import BONES, FINGERS, HANDS, JOINT_NAMES, bone_lengths
 from handloom.view.colours import HAND_RGB, hex_colour
+from handloom.view.page import card_list, number, percent
 
 _LISTED_PROBLEMS = 200
 
@@ -89,13 +90,13 @@ def cards(track: HandTrack, run: Mapping[str, Any], errors: Mapping[str, Any] | 
     seconds = _total_seconds(run)
     items = [
         ("Frames", f"{frames:,}", f"{duration:,.1f} s"),
-        ("With a hand", _percent(share), f"left {_percent(left.coverage)}, right {_percent(right.coverage)}"),
-        ("With both hands", _percent(both), f"{int(found.all(1).sum()):,} frames"),
+        ("With a hand", percent(share), f"left {percent(left.coverage)}, right {percent(right.coverage)}"),
+        ("With both hands", percent(both), f"{int(found.all(1).sum()):,} frames"),
         ("Wrist speed", *_best_and_both([left.speed_m_s, right.speed_m_s], lambda v: f"{v:.2f} m/s")),
         ("Jitter", *_best_and_both([left.jitter_m_s3, right.jitter_m_s3], lambda v: f"{v:.3g} m/s³")),
         (
             "Palm-bone spread",
-            *_best_and_both([left.palm_spread, right.palm_spread], lambda v: _percent(v, 1)),
+            *_best_and_both([left.palm_spread, right.palm_spread], lambda v: percent(v, 1)),
         ),
     ]
     if errors:
@@ -104,10 +105,7 @@ def cards(track: HandTrack, run: Mapping[str, Any], errors: Mapping[str, Any] | 
             items.insert(3, ("Error", f"{error:.1f} mm", f"MPJPE; {aligned:.1f} mm with wrists aligned"))
     if seconds and frames:
         items.append(("Processed at", f"{frames / seconds:.3g}/s", f"frames per second, {seconds:,.1f} s in all"))
-    return "".join(
-        f"<div><dt>{name}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>"
-        for name, value, more in items
-    )
+    return card_list(items)
 
 
 def warnings(track: HandTrack, run: Mapping[str, Any]) -> str:
@@ -151,7 +149,7 @@ def warnings(track: HandTrack, run: Mapping[str, Any]) -> str:
 
 
 def plot(data: Mapping[str, Any]) -> str:
-    """The frame of one plot over time; report.js draws it."""
+    """The frame of one plot over time; report_charts.js draws it."""
     cut = f", axis cut, peak {data['peak']:.3g}" if data["peak"] > data["top"] else ""
     legend = " ".join(
         f'<span class="key" style="--c:{hex_colour(rgb)}">{name} <output></output></span>'
@@ -168,14 +166,14 @@ def summary(track: HandTrack) -> str:
     """Every number per hand, with its unit."""
     hands = summarise(track)
     rows: list[tuple[str, Callable[[HandSummary], str]]] = [
-        ("Frames with the hand", lambda hand: f"{hand.frames:,} ({_percent(hand.coverage)})"),
-        ("Longest gap between sightings", lambda hand: _number(hand.longest_gap_s, "s")),
-        ("Wrist speed, median", lambda hand: _number(hand.speed_m_s, "m/s")),
-        ("Wrist speed, 95th percentile", lambda hand: _number(hand.speed_95_m_s, "m/s")),
-        ("Jitter: mean ‖Δ³p‖·fps³ over all joints", lambda hand: _number(hand.jitter_m_s3, "m/s³")),
-        ("High-pass RMS of the keypoints (4th difference)", lambda hand: _number(hand.high_pass_px, "px")),
-        ("Palm-bone length spread", lambda hand: _percent(hand.palm_spread, 2)),
-        ("Hand size, wrist to middle knuckle", lambda hand: _number(1000 * hand.hand_size_m, "mm")),
+        ("Frames with the hand", lambda hand: f"{hand.frames:,} ({percent(hand.coverage)})"),
+        ("Longest gap between sightings", lambda hand: number(hand.longest_gap_s, "s")),
+        ("Wrist speed, median", lambda hand: number(hand.speed_m_s, "m/s")),
+        ("Wrist speed, 95th percentile", lambda hand: number(hand.speed_95_m_s, "m/s")),
+        ("Jitter: mean ‖Δ³p‖·fps³ over all joints", lambda hand: number(hand.jitter_m_s3, "m/s³")),
+        ("High-pass RMS of the keypoints (4th difference)", lambda hand: number(hand.high_pass_px, "px")),
+        ("Palm-bone length spread", lambda hand: percent(hand.palm_spread, 2)),
+        ("Hand size, wrist to middle knuckle", lambda hand: number(1000 * hand.hand_size_m, "mm")),
     ]
     head = "".join(
         f'<th class="number"><span class="key" style="--c:{hex_colour(rgb)}">{name}</span></th>'
@@ -201,7 +199,7 @@ def bones(track: HandTrack) -> str:
         width = 100 * value / longest if isfinite(value) else 0
         colour = hex_colour(HAND_RGB[hand])
         filled = f'<div class="bar" style="--c:{colour}"><i style="width:{width:.1f}%"></i></div>'
-        return f"{filled}<b>{_percent(value, 1)}</b>"
+        return f"{filled}<b>{percent(value, 1)}</b>"
 
     def row(bone: int) -> str:
         mark = " ●" if bone in PALM_BONE_INDICES else ""
@@ -242,7 +240,7 @@ def timings(run: Mapping[str, Any]) -> str:
         return '<p class="note">not recorded</p>'
     rows = "".join(
         f'<tr><th>{escape(name)}</th><td class="number">{seconds:.3f} s</td>'
-        f'<td class="number">{_percent(seconds / total)}</td></tr>'
+        f'<td class="number">{percent(seconds / total)}</td></tr>'
         for name, seconds in stages.items()
     )
     return f"<table>{rows}</table>"
@@ -301,14 +299,6 @@ def _best_and_both(values: list[float], show: Callable[[float], str]) -> tuple[s
 
 def _count(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
-
-
-def _number(value: float, unit: str) -> str:
-    return f"{value:.3g} {unit}" if isfinite(value) else "–"
-
-
-def _percent(value: float, digits: int = 0) -> str:
-    return f"{100 * value:.{digits}f} %" if isfinite(value) else "–"
 
 
 def _plain(value: Any) -> str:

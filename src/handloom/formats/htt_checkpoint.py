@@ -1,0 +1,156 @@
+"""Checkpoints of the released HTT (`checkpoint_45.pth`), read without executing them, and turned into our weights.
+
+Such a file is a pickle of {epoch, network, state_dict, optimizer, scheduler}; the scheduler is a whole Python object
+that drags its optimizer along. Classes of torch.optim are met by a stand-in without behaviour; every other class that
+PyTorch's weights-only reader does not know is refused.
+"""
+
+import pickle
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from handloom.errors import InputError
+from handloom.formats import fpha_classes, h2o_classes
+from handloom.formats.weights import load_exactly
+from handloom.models.htt import HTT, HTTConfig
+from handloom.models.transformer import sine_positions
+from handloom.skeleton import HANDS, JOINT_COUNT
+
+_PREFIXES = {
+    "action_token": "action_token",
+    "meshregnet.base_net.": "backbone.",
+    "transformer_pose.encoder.": "pose_block.",
+    "image_to_hand_pose.mlp.": "pose_head.",
+    "image_to_olabel_embed.": "object_head.0.",
+    "obj_classification.classifier.": "object_head.2.",
+    "hand_pose3d_to_action_input.": "pose_to_action.",
+    "olabel_to_action_input.": "object_to_action.",
+    "concat_to_action_input.": "fuse.",
+    "transformer_action.encoder.": "action_block.",
+    "action_classification.classifier.": "action_head.",
+}
+"""Where each part of the released network lives in ours."""
+
+_UNUSED = ("meshregnet.base_net.fc.weight", "meshregnet.base_net.fc.bias")
+_TABLE = "transformer_pe.pe"
+
+
+class _Inert:
+    """Stands for an optimizer or scheduler: takes any state and does nothing with it."""
+
+    def __setstate__(self, state: object) -> None: ...
+
+
+_SCHEDULERS = ("StepLR", "MultiStepLR", "ExponentialLR", "LambdaLR", "CosineAnnealingLR", "ReduceLROnPlateau")
+_STAND_INS: list[Any] = [
+    *((_Inert, f"torch.optim.lr_scheduler.{name}") for name in _SCHEDULERS),
+    *((_Inert, f"torch.optim.{name.lower()}.{name}") for name in ("Adam", "AdamW", "SGD")),
+    defaultdict,
+    dict,
+]
+
+
+def read_htt_checkpoint(
+    path: Path, actions: tuple[str, ...] = (), objects: tuple[str, ...] = ()
+) -> tuple[HTT, dict[str, Any]]:
+    """The released network with the weights of a checkpoint, and what the checkpoint says of itself.
+
+    Args:
+        path: the `.pth` file.
+        actions, objects: names of the classes; by default those of H2O or FPHA, told by their numbers.
+
+    Raises:
+        InputError: missing, damaged, holds Python objects that it should not, is not HTT's, or does not fit the names.
+    """
+    content = read_pickled_weights(path)
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+        raise InputError(f"{path} is no checkpoint of HTT: expected a dictionary with the field state_dict")
+    if (network := content.get("network", "HTT")) != "HTT":
+        raise InputError(f"{path} holds the network {network!r}, not HTT")
+    about = {"checkpoint": path.name, "epoch": content.get("epoch"), "network": "HTT (released)"}
+    return model_of_state_dict(content["state_dict"], str(path), actions, objects), about
+
+
+def model_of_state_dict(
+    state_dict: dict[str, Tensor], where: str, actions: tuple[str, ...] = (), objects: tuple[str, ...] = ()
+) -> HTT:
+    """The released network with the weights of its state dictionary. Raises InputError as `read_htt_checkpoint`."""
+    weights = {str(key).removeprefix("module."): value for key, value in state_dict.items()}
+    model = HTT(_config(where, weights, actions, objects))
+    load_exactly(model, _renamed(where, weights), where)
+    return model.eval()
+
+
+def read_pickled_weights(path: Path) -> Any:
+    """A `.pth` file by PyTorch's weights-only reader, with stand-ins for optimizers and schedulers.
+
+    Raises:
+        InputError: missing, damaged, or holds other Python objects.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; check the path")
+    try:
+        with torch.serialization.safe_globals(_STAND_INS):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as failure:
+        found = [line.strip() for line in str(failure).splitlines() if "GLOBAL" in line]
+        reason = found[0].split(" was not")[0] if found else "it is no such file, or damaged"
+        raise InputError(f"{path} cannot be read as weights alone ({reason}); nothing in it was executed") from None
+    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, OSError) as failure:
+        raise InputError(f"{path} is truncated or no PyTorch checkpoint: {str(failure).splitlines()[0]}") from None
+
+
+def _config(where: str, weights: dict[str, Tensor], actions: tuple[str, ...], objects: tuple[str, ...]) -> HTTConfig:
+    def rows(key: str) -> int:
+        if key not in weights:
+            raise InputError(f"{where} lacks {key}; it is no checkpoint of HTT")
+        return len(weights[key])
+
+    joints, remainder = divmod(rows("image_to_hand_pose.mlp.4.weight"), 3)
+    action_count, object_count = (
+        rows("action_classification.classifier.weight"),
+        rows("obj_classification.classifier.weight"),
+    )
+    if remainder or joints not in (JOINT_COUNT, 2 * JOINT_COUNT):
+        raise InputError(f"{where} estimates {joints} joints; Handloom knows hands of {JOINT_COUNT}")
+    for taxonomy_actions, taxonomy_objects in (
+        (tuple(" ".join(action) for action in h2o_classes.ACTIONS), h2o_classes.OBJECTS),
+        (fpha_classes.ACTIONS, fpha_classes.OBJECTS),
+    ):
+        if (len(taxonomy_actions), len(taxonomy_objects)) == (action_count, object_count):
+            actions, objects = actions or taxonomy_actions, objects or taxonomy_objects
+    if (len(actions), len(objects)) != (action_count, object_count):
+        raise InputError(
+            f"{where} knows {action_count} actions and {object_count} objects, but {len(actions)} and {len(objects)} "
+            "names were given; give the names of all classes"
+        )
+    return HTTConfig(actions, objects, hands=HANDS if joints == 2 * JOINT_COUNT else ("right",))
+
+
+def _renamed(where: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Our names for all weights; attention's stacked projections are split. Every key is accounted for."""
+    ours: dict[str, Tensor] = {}
+    for key, value in weights.items():
+        if key in _UNUSED:
+            continue
+        if key == _TABLE:
+            table = sine_positions(value.shape[-2], value.shape[-1])
+            if not torch.allclose(value.reshape(table.shape), table, atol=1e-3):
+                raise InputError(f"{where}: {key} is not the sine table that HTT uses")
+            continue
+        prefix = next((prefix for prefix in _PREFIXES if key.startswith(prefix)), None)
+        if prefix is None:
+            raise InputError(f"{where} has an unknown {key}; it is no checkpoint of HTT")
+        name = _PREFIXES[prefix] + key.removeprefix(prefix)
+        if "self_attn.in_proj_" in name:
+            kind = name.rsplit("_", 1)[1]
+            base = name.split("self_attn.")[0]
+            split = 2 * len(value) // 3
+            ours[f"{base}queries_keys.{kind}"], ours[f"{base}values.{kind}"] = value[:split], value[split:]
+        else:
+            ours[name.replace("self_attn.out_proj", "out")] = value
+    return ours

@@ -1,0 +1,116 @@
+"""Weights on disk: a folder with model.safetensors and config.json. Nothing in it is ever executed."""
+
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from handloom import __version__
+from handloom.errors import InputError
+from handloom.formats.atomic import json_text, replacing, write_text
+from handloom.formats.text_files import parse_json, read_text
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def save_pretrained(model: nn.Module, folder: Path | str, about: dict[str, Any] | None = None) -> None:
+    """Write the weights and the `config` of a network.
+
+    Args:
+        model: a network with a config dataclass.
+        folder: where to; made if it is not there.
+        about: what a user should know of these weights (data, recipe, licence); kept in config.json.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    described = {
+        "model": type(model).__name__,
+        "handloom": __version__,
+        "config": asdict(model.config),  # type: ignore[call-overload]
+        "about": about or {},
+    }
+    write_tensors(folder / WEIGHTS, model.state_dict())
+    write_text(folder / CONFIG, json_text(described, indent=2) + "\n")
+
+
+def load_pretrained(
+    model_class: type[Model], config_class: type, folder: Path | str, device: str | torch.device = "cpu"
+) -> Model:
+    """The network of a folder, in evaluation mode.
+
+    Raises:
+        InputError: no such folder, another network's, a damaged file, or weights that do not fit the config.
+    """
+    folder = Path(folder)
+    described = read_config(folder)
+    name, settings = described["model"], described["config"]
+    if name != model_class.__name__:
+        raise InputError(f"{folder} holds weights of {name}, not of {model_class.__name__}")
+    if unknown := sorted(set(settings) - {field.name for field in fields(config_class)}):
+        raise InputError(
+            f"{folder / CONFIG}: unknown settings {', '.join(unknown)}; it was written by Handloom "
+            f"{described.get('handloom', '(unknown)')}, this is {__version__}"
+        )
+    try:
+        model = model_class(config_class(**settings))
+    except (TypeError, ValueError) as failure:
+        raise InputError(f"{folder / CONFIG} does not describe a {name}: {failure}") from None
+    load_exactly(model, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
+    return model.to(device).eval()
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a weights folder. Raises InputError: missing or damaged."""
+    path = folder / CONFIG
+    if not path.is_file():
+        raise InputError(f"{folder} holds no {CONFIG}; give a folder with weights, e.g. RUN/model of a training run")
+    described = parse_json(path, read_text(path))
+    if not (
+        isinstance(described, dict)
+        and isinstance(described.get("model"), str)
+        and isinstance(described.get("config"), dict)
+    ):
+        raise InputError(f"{path} is damaged: expected an object with the fields model and config")
+    return described
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """A safetensors file. Raises InputError: missing or damaged."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing; the weights are not whole")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as failure:
+        raise InputError(f"{path} is truncated or not a safetensors file: {failure}") from None
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a safetensors file, whole or not at all. Raises OutputError."""
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+def load_exactly(model: nn.Module, weights: dict[str, Tensor], where: str) -> None:
+    """Load weights of which every key and shape must fit. Raises InputError: names what does not."""
+    expected = model.state_dict()
+    if wrong := [name for name in expected if name in weights and weights[name].shape != expected[name].shape]:
+        found, wanted = tuple(weights[wrong[0]].shape), tuple(expected[wrong[0]].shape)
+        raise InputError(f"{where}: {wrong[0]} has shape {found}, expected {wanted}{_more(len(wrong))}")
+    missing, unknown = sorted(set(expected) - set(weights)), sorted(set(weights) - set(expected))
+    if missing or unknown:
+        what = f"lacks {missing[0]}" if missing else f"has an unknown {unknown[0]}"
+        raise InputError(f"{where} {what}{_more(len(missing) + len(unknown))}; it belongs to another network")
+    model.load_state_dict(weights)
+
+
+def _more(count: int) -> str:
+    return f" (and {count - 1} more)" if count > 1 else ""

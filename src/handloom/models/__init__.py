@@ -1,0 +1,1 @@
+"""Networks, one file each: a config dataclass on top, then the module. Needs the extra `[torch]`."""
