@@ -198,6 +198,9 @@ def test_in_a_browser_frames_turn_and_curves_are_read(tmp_path, browser, width):
     assert browser.js("[...document.querySelectorAll('[aria-pressed=true]')].map((b) => b.dataset.pose)") == ["7"]
     browser.js("document.querySelector('[data-view=\"0 1.55\"]').click()")
     assert wait_for(lambda: browser.js(PIXELS) != second)
+    both = browser.js(PIXELS)
+    browser.js("document.getElementById('truth').click()")
+    assert browser.js(PIXELS) != both
 
     chart = "document.querySelector('[data-lines=pck-camera]')"
     browser.js(f"{chart}.scrollIntoView()")

@@ -46,7 +46,7 @@ def turns(frames: int) -> np.ndarray:
     return poses
 
 
-PROBABILITIES = np.random.default_rng(2).random((50, 2)).astype(np.float32)
+PROBABILITIES = np.random.default_rng(2).dirichlet((1, 1), 50).astype(np.float32)
 PROBABILITIES[4] = np.nan
 RECORDS = {
     "gaps": make_record(),
@@ -58,7 +58,7 @@ RECORDS = {
     "objects and actions": make_record(
         object_names=("cup", "spray büchse"),
         object_probabilities=PROBABILITIES,
-        actions=(ActionSegment("pour", 0.1, 1 / 3, 0.25), ActionSegment("put down", 0.5, 0.75)),
+        actions=(ActionSegment("pour", 0.1, 1 / 3, 0.25), ActionSegment("put down <b>", 0.2, 0.75)),
         scale_source=ScaleSource.MEASURED,
     ),
 }
@@ -183,6 +183,21 @@ def test_damaged_and_newer_results(tmp_path):
         ({"camera_source": "dreamt"}, "does not hold a valid record: 'dreamt' is not a valid CameraSource"),
         ({"frame": "room"}, 'does not hold a valid record: frame must be "camera" or "world", found'),
         ({"actions": [{"name": "pour"}]}, "does not hold a valid record: "),
+        ({"actions": ["pour"]}, "does not hold a valid record: "),
+        ({"actions": {"label": "pour"}}, "its metadata is damaged: actions must be a list, found {'label'"),
+        ({"actions": None}, "its metadata is damaged: actions must be a list, found None"),
+        (
+            {"actions": [{"label": "pour", "start_s": 2, "end_s": 1}]},
+            "does not hold a valid record: action segment 'pour' must end after it starts",
+        ),
+        ({"object_names": "cup"}, "its metadata is damaged: object_names must be a list, found 'cup'"),
+        ({"object_names": ["cup", "cup"]}, "does not hold a valid record: object_names must be unique"),
+        ({"object_names": ["cup", 7]}, "its metadata is damaged: object_names must be texts"),
+        ({"columns": {"object_probabilities": None}}, "give object_names and object_probabilities together"),
+        (
+            {"columns": {"object_probabilities": pa.array([[0.5, 0.6]] * 50, pa.list_(pa.float32(), 2))}},
+            "does not hold a valid record: object_probabilities of frame 0 must lie in 0 ... 1 and sum to 1",
+        ),
         ({"columns": {"left_valid": None}}, "has no column left_valid; found frame, time_s"),
         ({"columns": {"time_s": pa.array([0.0] * 50)}}, "times_s must be finite and strictly increasing"),
         ({"columns": {"frame": halves}}, "column frame must be int64, found double"),
@@ -193,6 +208,18 @@ def test_damaged_and_newer_results(tmp_path):
         ({"object_names": ["cup"]}, "column object_probabilities must be fixed_size_list<"),
     ):
         assert message in refusal(changed_table(path, **options)), message
+
+
+def test_files_from_before_objects_and_actions_are_read(tmp_path):
+    path = changed_table(
+        tmp_path / "hands.parquet",
+        {"object_probabilities": None},
+        object_names="gone",
+        actions="gone",
+    )
+    track = read_track(path)
+    assert (track.object_names, track.object_probabilities, track.actions) == ((), None, ())
+    np.testing.assert_array_equal(track.joints_m, RECORDS["objects and actions"].joints_m)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from handloom.errors import InputError, RecordError
-from handloom.hands import HandTrack
+from handloom.hands import ActionSegment, HandTrack
 from handloom.skeleton import BONES, JOINT_NAMES, JOINT_ORDERS, SOURCE_JOINT_COUNTS, reorder
 
 
@@ -58,6 +58,21 @@ def test_the_callers_arrays_are_neither_changed_nor_shared():
             {"object_names": ("cup",), "object_probabilities": np.ones((3, 2))},
             "object_probabilities must have shape",
         ),
+        ({"object_names": ("cup",)}, "object_names and object_probabilities together, or neither"),
+        ({"object_probabilities": np.ones((3, 1))}, "object_names and object_probabilities together, or neither"),
+        ({"object_names": ("cup", "cup")}, "object_names must be unique, but 'cup' comes twice"),
+        ({"object_names": ("cup", " ")}, "object_names must be texts that are not empty"),
+        ({"object_names": ("cup", 3)}, "object_names must be texts that are not empty"),
+        (
+            {"object_names": ("a", "b"), "object_probabilities": [[0.5, 0.5], [0.7, 0.2], [0.1, 0.1]]},
+            r"frame 1 must lie in 0 \.\.\. 1 and sum to 1, found \[0.69.*, 0.2.*\] \(2 such frames\)",
+        ),
+        ({"object_names": ("a", "b"), "object_probabilities": [[1.5, -0.5]] * 3}, r"frame 0 must lie in 0 \.\.\. 1"),
+        ({"object_names": ("a", "b"), "object_probabilities": [[1, np.nan]] * 3}, r"frame 0 must lie in 0 \.\.\. 1"),
+        (
+            {"actions": (ActionSegment("b", 2, 3), ActionSegment("a", 1, 4))},
+            "in order of their start, but 'a' at 1 s follows 'b' at 2 s",
+        ),
     ],
 )
 def test_malformed_fields_are_refused(change, message):
@@ -73,6 +88,9 @@ def _unchecked(values):
         "world_from_camera": None,
         "object_names": (),
         "object_probabilities": None,
+        "actions": (),
+        "camera_source": "unknown",
+        "scale_source": "tracker's own scale",
     }
     track = object.__new__(HandTrack)
     for name, value in (defaults | values).items():
@@ -86,6 +104,64 @@ def test_slicing_keeps_everything_in_step():
     assert len(part) == 2
     assert part.times_s.tolist() == track.times_s[1:3].tolist()
     assert part.world_from_camera.shape == (2, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (("", 0, 1), "needs a label, found ''"),
+        ((3, 0, 1), "needs a label, found 3"),
+        (("pour", 0, np.inf), "'pour': end_s must be a finite number, found inf"),
+        (("pour", "0", 1), "'pour': start_s must be a finite number, found '0'"),
+        (("pour", 1, 1), r"'pour' must end after it starts, found 1 \.\.\. 1 s"),
+        (("pour", 0, 1, 1.2), r"'pour': score must lie in 0 \.\.\. 1, found 1.2"),
+    ],
+)
+def test_malformed_segments_are_refused(values, message):
+    segment = object.__new__(ActionSegment)
+    for name, value in zip(("label", "start_s", "end_s", "score"), (*values, 1.0)):
+        object.__setattr__(segment, name, value)
+    with pytest.raises(RecordError, match=message):
+        segment.__post_init__()
+
+
+ACTIONS = (ActionSegment("take", -1, 2), ActionSegment("pour", 1, 4, 0.5), ActionSegment("put", 3, 9))
+
+
+def labelled():
+    probabilities = np.array([[0.2, 0.8], [0.6, 0.4], [np.nan, np.nan], [1, 0], [0.5, 0.5]])
+    more = {"object_names": ("cup", "lid"), "object_probabilities": probabilities, "actions": ACTIONS}
+    return HandTrack(**fields(T=5, times_s=np.arange(5.0)), **more)
+
+
+def test_labels_of_each_frame():
+    assert labelled().object_labels.tolist() == [1, 0, -1, 0, 0]
+    # Overlapping segments: the one that began last. The end is exclusive.
+    assert labelled().action_labels.tolist() == [0, 1, 1, 2, 2]
+    assert HandTrack(**fields()).object_labels.tolist() == [-1, -1, -1]
+    alone = HandTrack(**fields(T=5, times_s=np.arange(5.0)), actions=(ActionSegment("pour", 1, 3),))
+    assert alone.action_labels.tolist() == [-1, 0, 0, -1, -1]
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        (slice(None), [("take", -1, 2), ("pour", 1, 4), ("put", 3, 9)]),
+        (slice(1, 3), [("take", 1, 2), ("pour", 1, 3)]),
+        (slice(2, None), [("pour", 2, 4), ("put", 3, 9)]),
+        (slice(0, 4, 2), [("take", -1, 2), ("pour", 1, 4), ("put", 3, 4)]),
+        (slice(4, 5), [("put", 4, 9)]),
+        (slice(2, 2), []),
+    ],
+)
+def test_slicing_cuts_segments_to_the_time_of_the_slice(part, expected):
+    cut = labelled()[part]
+    assert [(action.label, action.start_s, action.end_s) for action in cut.actions] == expected
+    assert {action.label: action.score for action in cut.actions}.get("pour", 0.5) == 0.5
+    # A frame keeps its label.
+    whole, names = labelled(), lambda track: [track.actions[row].label for row in track.action_labels]
+    assert names(cut) == names(whole)[part]
+    np.testing.assert_array_equal(cut.object_probabilities, whole.object_probabilities[part])
 
 
 def test_frame_rate_is_not_rounded():

@@ -12,9 +12,10 @@ import pytest
 
 from browser import needs_browser, wait_for
 from handloom.errors import InputError, OutputError
-from handloom.hands import CameraSource, HandTrack, ScaleSource
+from handloom.hands import ActionSegment, CameraSource, HandTrack, ScaleSource
 from handloom.view.report import write_report
 from handloom.view.report_data import MAX_POINTS, MAX_POSES, extremes
+from make_labels import make_found, make_truth
 from make_track import make_track
 
 RUN = {
@@ -38,8 +39,8 @@ RUN = {
 }
 
 
-def page(tmp_path, track, run=RUN, samples=()):
-    write_report(tmp_path / "report.html", track, run, samples)
+def page(tmp_path, track, run=RUN, samples=(), truth=None):
+    write_report(tmp_path / "report.html", track, run, samples, truth)
     return (tmp_path / "report.html").read_text("utf-8")
 
 
@@ -65,13 +66,21 @@ def nobody(frames):
 
 def test_the_page_holds_the_poses_of_the_record(tmp_path):
     track = make_track()
-    found = data(page(tmp_path, track))["poses"]
-    packed = unpack(found["joints"], "<i2").reshape(-1, 2, 21, 3)
+    found = data(page(tmp_path, track))
+    poses = found["scene"]["poses"]
+    packed = unpack(poses["joints"], "<i2").reshape(-1, 2, 21, 3)
     np.testing.assert_array_equal(packed[..., 0] == -32768, ~track.valid)
-    metres = packed * found["unit_m"] + np.array(found["centre_m"])
-    np.testing.assert_allclose(metres[track.valid], track.joints_m[track.valid], atol=found["unit_m"])
-    assert found["unit_m"] < 1e-4
-    np.testing.assert_allclose(unpack(found["t"], "<f4"), track.times_s, atol=1e-6)
+    metres = packed * poses["unit_m"] + np.array(poses["centre_m"])
+    np.testing.assert_allclose(metres[track.valid], track.joints_m[track.valid], atol=poses["unit_m"])
+    assert poses["unit_m"] < 1e-4
+    np.testing.assert_allclose(unpack(found["poses"]["t"], "<f4"), track.times_s, atol=1e-6)
+
+
+def test_the_page_begins_where_a_hand_is_seen(tmp_path):
+    track = make_track(gaps=False)
+    late = replace(track, valid=track.valid & (np.arange(120) >= 40)[:, None, None])
+    assert data(page(tmp_path, late))["first_s"] == pytest.approx(40 / 30)
+    assert data(page(tmp_path, nobody(3)))["first_s"] == 0
 
 
 def test_headline_numbers_and_trust_are_stated(tmp_path):
@@ -197,6 +206,84 @@ def test_a_page_that_cannot_be_written_says_so(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def cells(row):
+    kinds = {"edges": "<f4", "label": "<i2", "sure": "u1"}
+    return {name: unpack(row["cells"][name], kind) for name, kind in kinds.items()}
+
+
+def test_lanes_hold_actions_and_objects_of_track_and_truth(tmp_path):
+    found = data(page(tmp_path, make_found(), truth=make_truth()))
+    action, objects = found["lanes"]
+    assert action["labels"] == ["take milk", "</script><i>open", "pour & spill"]
+    assert len(set(action["colours"])) == 3
+    runs = [
+        [(action["labels"][run["label"]], run["sure"], run["line"]) for run in row["runs"]] for row in action["rows"]
+    ]
+    # What overlaps the segment before it has a line of its own.
+    assert runs[0] == [("take milk", 0.9, 0), ("</script><i>open", 0.4, 0), ("pour & spill", 0.8, 1)]
+    assert runs[1] == [("take milk", 1, 0), ("pour & spill", 1, 0)]
+    assert [row["lines"] for row in action["rows"]] == [2, 1]
+    assert action["rows"][0]["runs"][1]["to"] == pytest.approx(3)
+    assert objects["labels"] == ["milk", "</script><b>cup"]
+    mine, true = (cells(row) for row in objects["rows"])
+    assert mine["label"].tolist() == [0] * 30 + [1] * 30 + [0] * 30 + [-1] * 30
+    np.testing.assert_allclose(mine["sure"][[0, 40, 70, 100]], [178, 153, 178, 0], atol=1)
+    assert true["label"].tolist() == [0] * 60 + [-1] * 60
+    np.testing.assert_allclose(mine["edges"], np.arange(121) / 30, atol=1e-5)
+
+
+def test_the_truth_gives_errors_over_time_and_a_second_skeleton(tmp_path):
+    text = page(tmp_path, make_found(), truth=make_truth())
+    found = data(text)
+    plots = {plot["name"]: unpack(plot["series"][1]["v"], "<f4") for plot in found["plots"]}
+    np.testing.assert_allclose(plots["error"], 10, atol=1e-2)
+    np.testing.assert_allclose(plots["aligned"], 0, atol=1e-2)
+    assert [hand["true"] for hand in found["scene"]["hands"]] == [False, False, True, True]
+    poses, unit = found["scene"]["poses"], found["scene"]["poses"]["unit_m"]
+    shown = unpack(poses["joints"], "<i2").reshape(-1, 4, 21, 3) * unit + np.array(poses["centre_m"])
+    np.testing.assert_allclose(shown[:, 2:], make_truth().joints_m, atol=unit)
+    np.testing.assert_allclose(shown[:, 1], make_found().joints_m[:, 1], atol=unit)
+    assert re.search(r"<dt>Error</dt><dd>10.0 mm<small>MPJPE; 0.0 mm with wrists aligned", text)
+    assert "230 of 240 hands that the truth shows were found" in text
+    assert "the object is right in 50.0 % of the frames" in text
+    assert "the action is right in 75.0 % of the frames" in text
+    with pytest.raises(InputError, match="cannot be compared with a truth of 5"):
+        page(tmp_path, make_found(), truth=make_truth()[:5])
+
+
+def test_labels_are_listed_and_cannot_break_the_page(tmp_path):
+    text = page(tmp_path, make_found(), truth=make_truth())
+    assert text.count("</script>") == 2
+    assert "<b>cup" not in text
+    assert "<i>open" not in text
+    assert "&lt;/script&gt;&lt;i&gt;open" in text
+    many = replace(make_found(), actions=tuple(ActionSegment(f"a{i}", i / 99, (i + 1) / 99) for i in range(250)))
+    assert "and 50 more" in page(tmp_path, many)
+
+
+def test_without_labels_or_truth_nothing_of_them_is_shown(tmp_path):
+    text = page(tmp_path, make_track())
+    assert data(text)["lanes"] == []
+    assert [hand["name"] for hand in data(text)["scene"]["hands"]] == ["left", "right"]
+    for words in ("data-lane=", "Actions and objects", "Against the truth", 'id="truth"'):
+        assert words not in text
+
+
+def test_objects_of_an_hour_are_thinned_to_the_most_frequent(tmp_path):
+    short = make_found()
+    many = 900
+    track = replace(
+        short,
+        times_s=np.arange(120 * many) / 30,
+        **{name: np.tile(getattr(short, name), (many, *(1,) * (getattr(short, name).ndim - 1)))
+           for name in ("joints_m", "valid", "confidence", "keypoints_px", "object_probabilities")},
+    )  # fmt: skip
+    found = cells(data(page(tmp_path, track))["lanes"][1]["rows"][0])
+    assert len(found["label"]) == 2000
+    assert set(found["label"].tolist()) <= {-1, 0, 1}
+    assert found["edges"][-1] == pytest.approx(3600)
+
+
 PIXELS = "document.getElementById('scene').toDataURL()"
 FRAME = "parseInt(document.getElementById('readout').textContent.match(/\\d+/)[0])"
 
@@ -260,3 +347,53 @@ def test_in_a_browser_odd_records_show_without_an_error(tmp_path, browser, track
     assert browser.errors() == []
     assert browser.js("document.getElementById('nohand').hidden") == track.present.any()
     assert browser.js("document.documentElement.scrollWidth") <= width
+
+
+LABELS = "[...document.querySelectorAll('#labels span')].map((s) => s.textContent)"
+DETAILS = "[...document.querySelectorAll('[data-lane={}] output')].map((o) => o.textContent)"
+SCRUB = "(s => {{ s.value = {}; s.dispatchEvent(new Event('input')); }})(document.getElementById('scrub'))"
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [420, 1200])
+def test_in_a_browser_lanes_follow_the_clock_and_the_truth_can_be_hidden(tmp_path, browser, width):
+    path = tmp_path / "report.html"
+    write_report(path, make_found(), RUN, (), make_truth())
+    browser.open(path.as_uri(), width=width)
+    browser.js(SCRUB.format(0.5))
+    assert browser.js(LABELS) == ["take milk 0.90", "take milk (truth)", "milk 0.70", "milk (truth)"]
+    browser.js(SCRUB.format(1.5))
+    assert browser.js(LABELS)[0] == "</script><i>open 0.40"
+    assert browser.js(DETAILS.format("action")) == [
+        "</script><i>open · 0.40 · 1.00 to 3.00 s",
+        "take milk · 0.00 to 2.00 s",
+    ]
+    assert browser.js(DETAILS.format("object")) == ["</script><b>cup · 0.60 · 1.00 to 2.00 s", "milk · 0.00 to 2.00 s"]
+    browser.js(SCRUB.format(3.5))
+    assert browser.js(LABELS) == ["pour & spill 0.80", "pour & spill (truth)"]
+    assert browser.js(DETAILS.format("object")) == ["–", "–"]
+
+    shown = browser.js(PIXELS)
+    browser.js("document.getElementById('truth').click()")
+    assert browser.js(PIXELS) != shown
+    assert browser.js(LABELS) == ["pour & spill 0.80"]
+
+    lane = "document.querySelector('[data-lane=action] canvas')"
+    browser.js(f"{lane}.scrollIntoView({{block: 'center'}})")
+    left, top, wide = browser.js(f"(r => [r.x, r.y, r.width])({lane}.getBoundingClientRect())")
+    browser.mouse("mouseMoved", left + 46 + (wide - 56) * 0.25, top + 10)
+    assert browser.js(FRAME) == pytest.approx(30, abs=1)
+    browser.js("document.querySelector('.labels [data-seek]').click()")
+    assert browser.js(FRAME) == 0
+    assert browser.js("document.documentElement.scrollWidth") <= width
+    assert browser.errors() == []
+
+
+@needs_browser
+def test_in_a_browser_odd_labels_show_without_an_error(tmp_path, browser):
+    path = tmp_path / "report.html"
+    one = make_found(10)[:1]
+    for track, truth in ((one, make_truth(10)[:1]), (one, None), (make_found()[:0], make_truth()[:0])):
+        write_report(path, track, {}, (), truth)
+        browser.open(path.as_uri())
+        assert browser.errors() == []

@@ -11,6 +11,7 @@ from browser import SOFTWARE_GL, Browser, needs_browser, wait_for
 from handloom.errors import InputError
 from handloom.skeleton import BONES
 from handloom.view.viewer import serve
+from make_labels import make_found, make_truth
 from make_track import CAMERA, make_track
 
 TRACK = make_track(60)
@@ -21,11 +22,11 @@ def viewer():
     """Starts viewers on free ports, and stops them."""
     servers = []
 
-    def start(track=TRACK, frames=None):
+    def start(track=TRACK, frames=None, truth=None):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        servers.append(serve(track, frames, port=port, block=False))
+        servers.append(serve(track, frames, truth=truth, port=port, block=False))
         return servers[-1]
 
     yield start
@@ -142,3 +143,46 @@ def test_a_person_steps_and_plays_in_the_browser(viewer):
         assert all(url.startswith((home, "blob:", "ws://127.0.0.1")) for url in browser.requests())
     finally:
         browser.close()
+
+
+def test_the_truth_stands_beside_in_grey_and_labels_are_said(viewer):
+    truth, found = make_truth(60), make_found(60)
+    server = viewer(found, truth=truth)
+    for record, root in ((found, ""), (truth, "/truth")):
+        np.testing.assert_allclose(node(server, f"{root}/right/joints").batched_positions, record.joints_m[0, 1])
+    assert len(np.unique(node(server, "/truth/left/joints").batched_colors, axis=0)) == 1
+    assert not node(server, "/truth/left/label").visible
+    assert said(server) == {
+        "Action": "take milk · 0.90",
+        "True action": "take milk · 1.00",
+        "Object": "milk · 0.70",
+        "True object": "milk · 1.00",
+    }
+    move(server, 50)
+    assert said(server) == {
+        "Action": "pour & spill · 0.80",
+        "True action": "pour & spill · 1.00",
+        "Object": "–",
+        "True object": "–",
+    }
+
+
+def test_without_labels_nothing_is_said_of_them(viewer):
+    assert said(viewer()) == {}
+
+
+def test_a_truth_of_other_frames_is_refused():
+    with pytest.raises(InputError, match="the truth has 5 frames in camera space, the record 60 in camera space"):
+        serve(TRACK, None, truth=TRACK[:5], block=False)
+
+
+def boxes(server):
+    return {handle.label: handle for handle in server.gui._gui_input_handle_from_uuid.values() if handle.label}
+
+
+def said(server):
+    return {name: box.value for name, box in boxes(server).items() if name.endswith(("ction", "bject"))}
+
+
+def move(server, index):
+    boxes(server)["Frame"].value = index

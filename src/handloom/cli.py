@@ -23,6 +23,7 @@ def track(
     overwrite: bool = False,
     overlay: bool = True,
     report: bool = True,
+    truth: str | None = None,
 ) -> None:
     """Track both hands in a video: metric 3D poses, overlay video, report page.
 
@@ -35,6 +36,8 @@ def track(
         overwrite: Replace a result that is already there.
         overlay: Write overlay.mp4.
         report: Write report.html.
+        truth: What is known to be true of the video, to show and measure beside: STORE, STORE:RECORDING,
+            STORE:RECORDING:CAMERA, result folder or hands.parquet.
     """
     from handloom.terminal import ProgressBar, print_result
     from handloom.tracking.job import Job
@@ -43,7 +46,7 @@ def track(
 
     with ProgressBar() as progress:
         outputs = Outputs(out.expanduser(), overwrite, overlay, report)
-        result = run(Job(source, tracking, progress), outputs)
+        result = run(Job(source, tracking, progress), outputs, truth)
     print_result(result.summary(), outputs.written)
     if result.interrupted:
         sys.exit(130)

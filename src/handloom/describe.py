@@ -12,8 +12,10 @@ from handloom.formats.cameras import has_image_size, read_camera, read_cameras
 from handloom.formats.result import HANDS_FILE, RUN_FILE, read_run, read_track
 from handloom.geometry import Camera
 from handloom.hands import HandTrack
+from handloom.metrics.labels import object_shares
 from handloom.metrics.track import summarise
 from handloom.skeleton import HANDS
+from handloom.tracking.summary_rows import label_rows, truth_rows
 from handloom.video import open_source
 
 Rows = list[tuple[str, str]]
@@ -49,6 +51,8 @@ def _result(path: Path) -> tuple[str, Rows]:
             ("partial", "yes: interrupted or cut off" if run.get("partial") else "no"),
             ("unreadable frames", str(run.get("counts", {}).get("skipped"))),
         ]
+        if run.get("truth"):
+            rows += [("truth", str(run["truth"].get("source"))), *truth_rows(run["truth"])]
     return f"Result {path}", rows
 
 
@@ -75,6 +79,9 @@ def track_rows(track: HandTrack) -> Rows:
             ),
             ("  jitter", f"{hand.jitter_m_s3:.1f} m/s³, high-pass {hand.high_pass_px:.2f} px"),
         ]
+    rows += label_rows(
+        [share._asdict() for share in object_shares(track)], [asdict(action) for action in track.actions]
+    )
     if track.camera is not None:
         rows += [("camera", str(track.camera_source)), *_camera(track.camera)]
     rows += [("space", track.frame), ("scale", str(track.scale_source))]

@@ -9,6 +9,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from handloom.tracking.summary_rows import label_rows, truth_rows
+
 ADVICE = {
     "guessed": ". Depth is only as good as this guess: give --camera or --fov",
     "tracker's own scale": ". If the true hand is 10 % larger, so is everything: give --hand-size-mm",
@@ -70,6 +72,9 @@ def print_result(summary: Mapping[str, Any], written: Sequence[Path]) -> None:
             f"{summary['timings_s']['total']:.1f} s ({frames / summary['timings_s']['total']:.0f} frames/s)",
         ),
     ]
+    rows += label_rows(summary["objects"], summary["actions"])
+    if summary["truth"]:
+        rows += truth_rows(summary["truth"])
     if counts["dropped"]:
         rows.append(("dropped late", str(counts["dropped"])))
     for problem in summary["problems"][:5]:

@@ -22,7 +22,7 @@ from handloom.datasets.contact_sheet import write_contact_sheet
 from handloom.datasets.store import Store
 from handloom.datasets.verdicts import Finding, RecordingCheck, State, Verdict, merged
 from handloom.errors import HandloomError
-from handloom.tracking.progress import Progress, silent
+from handloom.progress import Progress, silent
 
 SCHEMA, SHEET = "schema", "contact sheet"
 STAGE = "check"

@@ -17,8 +17,8 @@ from handloom.errors import HandloomError, InputError, OutputError
 from handloom.formats.atomic import json_text, write_text
 from handloom.formats.episode import EpisodeSource, Problem
 from handloom.formats.text_files import parse_json, read_text
+from handloom.progress import Progress, silent
 from handloom.threads import exit_with_parent
-from handloom.tracking.progress import Progress, silent
 
 DATASETS = ("h2o", "fpha", "assemblyhands", "assembly101")
 STAGE = "prepare"

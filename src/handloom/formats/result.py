@@ -1,4 +1,4 @@
-"""The result folder: `hands.parquet`, one row per frame with both hands, and `run.json`."""
+"""The result folder: `hands.parquet`, one row per frame with both hands, `run.json`, and `truth.parquet` if known."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from handloom.formats.text_files import parse_json, read_text
 from handloom.hands import ActionSegment, CameraSource, HandTrack, ScaleSource
 from handloom.skeleton import HANDS, JOINT_COUNT, JOINT_NAMES
 
-HANDS_FILE, RUN_FILE = "hands.parquet", "run.json"
+HANDS_FILE, TRUTH_FILE, RUN_FILE = "hands.parquet", "truth.parquet", "run.json"
 METADATA_KEY = b"handloom"
 FORMAT_VERSION = 1
 
@@ -46,7 +46,7 @@ def write_track(path: Path | str, track: HandTrack, *, extra: Mapping[str, Any] 
         columns[f"{side}_valid"] = _lists(track.valid[:, hand], pa.bool_(), missing)
     for name, values, kind in (
         ("world_from_camera", track.world_from_camera, pa.float64()),
-        ("object_probabilities", track.object_probabilities if track.object_names else None, pa.float32()),
+        ("object_probabilities", track.object_probabilities, pa.float32()),
     ):
         if values is not None:
             unknown = np.isnan(values).all(tuple(range(1, values.ndim)))
@@ -77,7 +77,7 @@ def read_track(path: Path | str) -> HandTrack:
     def both(field: str, kind: pa.DataType, *shape: int) -> np.ndarray:
         return np.stack([_rows(path, table, f"{side}_{field}", kind, *shape) for side in HANDS], axis=1)
 
-    names = tuple(described["object_names"])
+    names = described["object_names"]
     columns: dict[str, Any] = {
         "times_s": _column(path, table, "time_s", pa.float64()).to_numpy(),
         "joints_m": both("joints_m", pa.float32(), JOINT_COUNT, 3),
@@ -95,7 +95,7 @@ def read_track(path: Path | str) -> HandTrack:
             **columns,
             camera=None if camera is None else camera_from_dict(camera, "its metadata"),
             frame=described["frame"],
-            object_names=names,
+            object_names=tuple(names),
             actions=tuple(ActionSegment(**action) for action in described["actions"]),
             camera_source=CameraSource(described["camera_source"]),
             scale_source=ScaleSource(described["scale_source"]),
@@ -164,16 +164,9 @@ def _metadata(track: HandTrack, extra: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-_FIELDS = (
-    "camera",
-    "camera_source",
-    "scale_source",
-    "frame",
-    "joint_names",
-    "object_names",
-    "actions",
-    "extra",
-)
+_FIELDS = ("camera", "camera_source", "scale_source", "frame", "joint_names", "extra")
+_LISTS = ("object_names", "actions")
+"""Fields that a file may lack: then nothing is known of them."""
 
 
 def _described(path: Path, metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
@@ -198,6 +191,11 @@ def _described(path: Path, metadata: Mapping[bytes, bytes] | None) -> dict[str, 
         raise InputError(f"{path}: its metadata is damaged: no {', '.join(missing)}")
     if described["joint_names"] != list(JOINT_NAMES):
         raise InputError(f"{path}: its joints are not those of this Handloom: {', '.join(described['joint_names'])}")
+    for name in _LISTS:
+        if not isinstance(described.setdefault(name, []), list):
+            raise InputError(f"{path}: its metadata is damaged: {name} must be a list, found {described[name]!r}")
+    if not all(isinstance(name, str) for name in described["object_names"]):
+        raise InputError(f"{path}: its metadata is damaged: object_names must be texts")
     return dict(described)
 
 

@@ -20,12 +20,12 @@ from handloom.formats.atomic import json_text, write_text
 from handloom.formats.episode import Episode
 from handloom.formats.fpha_write import write_fpha
 from handloom.formats.h2o_write import write_h2o
+from handloom.progress import Progress, silent
 from handloom.simulate.plan import Layout
 from handloom.simulate.shoot import Shot, Shots
 from handloom.simulate.simulation import Options, Simulation, as_rgb, draw
 from handloom.simulate.take import Size
 from handloom.threads import exit_with_parent, single_threaded_children
-from handloom.tracking.progress import Progress, silent
 
 SHOOT, STORE = "draw", "store"
 DONE = "simulation.json"

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from handloom.progress import Progress, silent
 from handloom.tracking.interrupt import Interruption
 from handloom.tracking.options import TrackOptions
-from handloom.tracking.progress import Progress, silent
 
 
 class Stopwatch:

@@ -1,4 +1,4 @@
-"""The result folder: hands.parquet, overlay.mp4, report.html, run.json."""
+"""The result folder: hands.parquet, overlay.mp4, report.html, run.json, and truth.parquet where a truth is given."""
 
 import os
 from contextlib import suppress
@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from handloom.errors import OutputError
-from handloom.formats.result import HANDS_FILE, RUN_FILE, write_json, write_track
+from handloom.formats.result import HANDS_FILE, RUN_FILE, TRUTH_FILE, write_json, write_track
 from handloom.hands import HandTrack
 from handloom.tracking.result import TrackResult
 from handloom.video import FrameSource, Recording, VideoWriter, file_digest, prefetch
+from handloom.view.caption import Caption
 from handloom.view.overlay import draw_hands
 from handloom.view.report import write_report
 
 OVERLAY, REPORT = "overlay.mp4", "report.html"
-NAMES = (HANDS_FILE, OVERLAY, REPORT, RUN_FILE)
+NAMES = (HANDS_FILE, TRUTH_FILE, OVERLAY, REPORT, RUN_FILE)
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class Outputs:
                 (self.folder / name).unlink(missing_ok=True)
         with watch.stage("parquet"):
             write_track(self.folder / HANDS_FILE, result.track, extra={"partial": result.partial})
+            if result.truth is not None:
+                write_track(self.folder / TRUTH_FILE, result.truth)
         if self.overlay and isinstance(frames, Recording):
             with watch.stage("overlay"):
                 write_overlay(self.folder / OVERLAY, frames, result)
@@ -87,9 +90,10 @@ class Outputs:
             result.input_sha256 = file_digest(result.input_path)
         if self.report:
             with watch.stage("report"):
+                draw = FrameDrawing(result.track)
                 for index, image in result.samples:
-                    draw_frame(image, result.track, index)
-                write_report(self.folder / REPORT, result.track, result.summary(), result.samples)
+                    draw(image, index)
+                write_report(self.folder / REPORT, result.track, result.summary(), result.samples, result.truth)
         write_json(self.folder / RUN_FILE, result.summary())
 
 
@@ -99,6 +103,7 @@ def write_overlay(path: Path, frames: Recording, result: TrackResult) -> None:
     Ctrl-C ends the overlay early; the result says so.
     """
     info, track, job = frames.info, result.track, result.job
+    draw = FrameDrawing(track)
     with VideoWriter(path, info.width, info.height, info.time_base, info.frame_rate) as writer:
         for frame in prefetch(frames):
             if frame.index >= len(track):
@@ -108,15 +113,30 @@ def write_overlay(path: Path, frames: Recording, result: TrackResult) -> None:
                 result.notes.append(f"the overlay was interrupted and ends before frame {frame.index}")
                 break
             image = frame.image.copy()
-            draw_frame(image, track, frame.index)
+            draw(image, frame.index)
             writer.write(image, frame.pts)
             job.progress("overlay", frame.index + 1, len(track))
 
 
-def draw_frame(image: np.ndarray, track: HandTrack, index: int) -> None:
-    """Draw both hands of one frame into its picture, which may have been scaled down."""
-    keypoints = track.keypoints_px[index]
-    if track.camera is not None and image.shape[1] != track.camera.width:
-        scale = image.shape[1] / track.camera.width
-        keypoints = (keypoints + 0.5) * scale - 0.5
-    draw_hands(image, keypoints, track.valid[index], track.confidence[index])
+class FrameDrawing:
+    """Draws hands, object and action of a frame into its picture, which may have been scaled down."""
+
+    def __init__(self, track: HandTrack) -> None:
+        self._track = track
+        self._keypoints = track.keypoints_px
+        self._caption: Caption | None = None
+        self._size = (0, 0)
+
+    def __call__(self, image: np.ndarray, index: int) -> None:
+        """Draw frame `index` onto its RGB picture, in place."""
+        if image.shape[:2] != self._size:
+            self._fit(*image.shape[:2])
+        assert self._caption is not None
+        draw_hands(image, self._keypoints[index], self._track.valid[index], self._track.confidence[index])
+        self._caption.draw(image, index)
+
+    def _fit(self, height: int, width: int) -> None:
+        track, self._size = self._track, (height, width)
+        scale = 1.0 if track.camera is None else width / track.camera.width
+        self._keypoints = track.keypoints_px if scale == 1 else (track.keypoints_px + 0.5) * scale - 0.5
+        self._caption = Caption(track, self._keypoints, width, height)

@@ -4,15 +4,18 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from handloom.errors import InputError
+from handloom.formats.result import HANDS_FILE, TRUTH_FILE
 from handloom.hands import HandTrack
+from handloom.progress import Progress, silent
 from handloom.tracking.job import Job
 from handloom.tracking.live import track_live
 from handloom.tracking.options import TrackOptions
 from handloom.tracking.outputs import Outputs
-from handloom.tracking.progress import Progress, silent
 from handloom.tracking.recording import track_recording
 from handloom.tracking.result import TrackResult
 from handloom.tracking.stored import track_stored
+from handloom.tracking.truth import read_truth, truth_of_frames, truth_rows
 from handloom.video import FrameSource, Recording, open_source
 
 
@@ -23,6 +26,7 @@ def track(
     overwrite: bool = False,
     overlay: bool = True,
     report: bool = True,
+    truth: str | Path | HandTrack | None = None,
     progress: Progress = silent,
     **options: Any,
 ) -> HandTrack:
@@ -35,6 +39,7 @@ def track(
         overwrite: replace a result that is already there.
         overlay: write overlay.mp4.
         report: write report.html.
+        truth: what is known to be true, to compare with: a record, or where one is (see `tracking.truth.read_truth`).
         progress: called after every frame.
         **options: the fields of `TrackOptions`.
 
@@ -46,16 +51,24 @@ def track(
     for name in ("camera", "joints"):
         if options.get(name) is not None:
             options[name] = Path(options[name])
-    return run(Job(source, TrackOptions(**options), progress), outputs).track
+    truth = str(truth) if isinstance(truth, Path) else truth
+    return run(Job(source, TrackOptions(**options), progress), outputs, truth).track
 
 
-def run(job: Job, outputs: Outputs | None = None) -> TrackResult:
+def run(job: Job, outputs: Outputs | None = None, truth: str | HandTrack | None = None) -> TrackResult:
     """The same as `track`, with all that is known about the run."""
-    options = job.options
+    options, named = job.options, truth if isinstance(truth, str) else None
     if outputs is not None:
         outputs.prepare()
         outputs.refuse_to_replace(Path(str(job.source)), *(path for path in (options.joints, options.camera) if path))
+        if named is not None:
+            outputs.refuse_to_replace(Path(named), Path(named) / HANDS_FILE, Path(named) / TRUTH_FILE)
+    if named is not None:
+        truth = read_truth(named, job.source)
+    assert not isinstance(truth, str)
     with job.interruption, outputs or nullcontext(), _frames(job) as frames:
+        if truth is not None and frames is not None and frames.info.times_s is not None:
+            truth_rows(truth, frames.info.times_s[: options.max_frames])
         if options.estimator == "joints":
             result = track_stored(options.joints or Path(str(job.source)).expanduser(), frames, job)
         elif isinstance(frames, Recording):
@@ -63,6 +76,13 @@ def run(job: Job, outputs: Outputs | None = None) -> TrackResult:
         else:
             assert frames is not None
             result = track_live(frames, job, None if outputs is None else outputs.live_overlay)
+        if truth is not None:
+            result.truth_place = named
+            try:
+                result.truth = truth_of_frames(truth, result.track)
+            except InputError as failure:
+                # What was tracked is worth more than the comparison.
+                result.notes.append(f"not compared with the truth: {failure}")
         if outputs is not None:
             outputs.write(result, frames)
     return result

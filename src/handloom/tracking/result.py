@@ -4,6 +4,7 @@ import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy as np
 
 from handloom import __version__
 from handloom.hands import HandTrack, ScaleSource
+from handloom.metrics.against_truth import Comparison, compare
+from handloom.metrics.labels import object_shares
 from handloom.metrics.track import hand_size
 from handloom.skeleton import LEFT, RIGHT
 from handloom.tracking.camera_choice import CameraChoice
@@ -29,7 +32,7 @@ class TrackResult:
     """A record with everything that a user should know about how it came about.
 
     `partial`: poses of later frames are missing. `interrupted`: by the user, in any stage. `overlay_written`: by live
-    tracking, frame by frame.
+    tracking, frame by frame. `truth`: one row for every frame of the track; `truth_place`: where it came from.
     """
 
     track: HandTrack
@@ -46,6 +49,13 @@ class TrackResult:
     notes: list[str] = field(default_factory=list)
     samples: list[tuple[int, np.ndarray]] = field(default_factory=list)
     input_sha256: str | None = None
+    truth: HandTrack | None = None
+    truth_place: str | None = None
+
+    @cached_property
+    def comparison(self) -> Comparison | None:
+        """The track against the truth, where one is given."""
+        return None if self.truth is None else compare(self.track, self.truth)
 
     def summary(self) -> dict[str, Any]:
         """The content of run.json; the report shows the same."""
@@ -73,6 +83,9 @@ class TrackResult:
                 "dropped": self.dropped,
                 "duplicates_removed": self.duplicates_removed,
             },
+            "objects": [share._asdict() for share in object_shares(self.track)],
+            "actions": [asdict(action) for action in self.track.actions],
+            "truth": self._truth(),
             "problems": [problem._asdict() for problem in self.problems],
             "notes": self.notes,
             "partial": self.partial,
@@ -89,6 +102,12 @@ class TrackResult:
     def input_path(self) -> Path:
         """Where the source lies, if it is a file or folder: absolute, so that it is found from anywhere."""
         return Path(str(self.job.source)).expanduser().absolute()
+
+    def _truth(self) -> dict[str, Any] | None:
+        if self.truth is None or self.comparison is None:
+            return None
+        frames = int(self.truth.any_hand.sum())
+        return {"source": self.truth_place, "frames_with_hand": frames, **self.comparison.summary()}
 
     def _input(self) -> dict[str, Any]:
         if self.info is None:

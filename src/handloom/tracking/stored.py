@@ -97,10 +97,10 @@ def _own_camera(own: HandTrack | None, options: TrackOptions) -> CameraChoice | 
 
 def _with_knowledge_of(own: HandTrack, track: HandTrack) -> HandTrack:
     """What a record of ours knows beyond joints."""
-    track = replace(track, scale_source=own.scale_source, actions=own.actions)
+    part = own[: len(track)]
+    track = replace(track, scale_source=own.scale_source, actions=part.actions)
     if len(own) < len(track):
         return track
-    part = own[: len(track)]
     return replace(
         track,
         world_from_camera=part.world_from_camera,

@@ -1,5 +1,4 @@
-(() => {
-const data = JSON.parse($("data").textContent), along = $("along"), log = $("log");
+const along = $("along"), log = $("log");
 const draws = [...document.querySelectorAll("[data-lines]")].map((box) => lineChart(box, data.charts[box.dataset.lines], {
   log: () => log.checked,
   x: (series) => series.x[along.value],
@@ -8,4 +7,3 @@ const draws = [...document.querySelectorAll("[data-lines]")].map((box) => lineCh
 const redraw = keepDrawn(draws);
 along.addEventListener("change", redraw);
 log.addEventListener("change", redraw);
-})();

@@ -1,19 +1,13 @@
-(() => {
-const data = JSON.parse($("data").textContent);
 const draws = [...document.querySelectorAll("[data-lines]")].map((box) => lineChart(box, data.charts[box.dataset.lines]));
 if (data.scene) {
-  const poses = { ...data.scene.poses, joints: new Int16Array(bytes(data.scene.poses.joints).buffer) };
   const buttons = [...document.querySelectorAll("[data-pose]")];
   let shown = 0;
-  const view = skeletonView($("scene"), { ...data.scene, poses }, {
-    pose: () => shown, follow: () => true, trail: () => [], distance: 3.6, cell: $("cell"), nohand: $("nohand"),
-  });
+  const drawHands = skeletonView(data.scene, { pose: () => shown, follow: () => true, distance: 3.6 });
   buttons.forEach((button, i) => button.addEventListener("click", () => {
     shown = i;
     buttons.forEach((other) => other.setAttribute("aria-pressed", other === button));
-    view.draw();
+    drawHands();
   }));
-  draws.push(view.draw);
+  draws.push(drawHands);
 }
 keepDrawn(draws);
-})();

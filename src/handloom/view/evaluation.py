@@ -20,14 +20,9 @@ from handloom.view.evaluation_actions import class_bars, confusion_matrix
 from handloom.view.evaluation_frames import PREDICTED, TRUE, frames_to_show, scene_data, shots
 from handloom.view.evaluation_videos import videos
 from handloom.view.page import card_list, shell
+from handloom.view.page_skeletons import stage, view_controls
 
-_VIEW = """<div class="player"><div class="stage">
-<canvas id="scene" tabindex="0" role="img"
- aria-label="predicted and true hands in 3D; drag to turn, wheel to zoom"></canvas>
-<p id="nohand" hidden>no hand in this frame</p><p id="cell"></p></div>
-<div class="controls small"><span>View</span><button data-view="0 0">camera</button>
-<button data-view="0.5 0.3">angle</button><button data-view="1.5708 0">side</button>
-<button data-view="0 1.55">top</button></div></div>"""
+_SCENE = "predicted and true hands in 3D; drag to turn, wheel to zoom"
 
 
 def write_evaluation(
@@ -127,12 +122,12 @@ def _frame_section(predictions: Predictions, rows: list[int], pictures: Mapping[
         return ""
     legend = (
         f'<p class="legend"><span class="key" style="--c:{PREDICTED}">predicted</span>'
-        f'<span class="key" style="--c:{TRUE}">true</span></p>'
+        f'<span class="key" style="--c:{TRUE}">true, thin in 3D</span></p>'
     )
     return (
         '<section><h2>Predicted and true skeletons</h2><p class="note">Frames from the worst to the best, with their '
         "mean error in camera space; choose one to turn it in 3D.</p>"
-        f'<div class="motion"><div>{_VIEW}{legend}</div>'
+        f'<div class="motion"><div><div class="player">{stage(_SCENE)}{view_controls(truth=True)}</div>{legend}</div>'
         f'<div class="shots">{shots(predictions, rows, pictures)}</div></div></section>'
     )
 

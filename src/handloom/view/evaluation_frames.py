@@ -11,8 +11,8 @@ from handloom.metrics.means import known_mean
 from handloom.metrics.pose import joint_errors, mepe
 from handloom.metrics.predictions import Predictions
 from handloom.skeleton import BONES
-from handloom.view.colours import JOINT_RGB, hex_colour
-from handloom.view.page import jpeg, number, pack_joints
+from handloom.view.page import jpeg, number
+from handloom.view.page_skeletons import skeleton_data
 
 PREDICTED, TRUE = "#2f80ed", "#1ea45a"
 """Blue and green, as in Figure 6 of HTT's paper."""
@@ -64,18 +64,10 @@ def shots(predictions: Predictions, rows: Sequence[int], pictures: Mapping[int, 
 
 
 def scene_data(predictions: Predictions, rows: Sequence[int]) -> dict[str, Any]:
-    """What skeleton.js reads: of each frame the predicted hands, then the true ones."""
+    """What skeleton.js reads: of each frame the predicted hands and the true ones."""
     at = np.array(rows, int)
-    joints = np.concatenate([predictions.joints_m[at], predictions.truth_m[at]], axis=1)
-    hands = [{"name": name, "colour": PREDICTED, "plain": True} for name in predictions.hands]
-    hands += [{"name": "", "colour": TRUE, "plain": True} for _ in predictions.hands]
-    return {
-        "hands": hands,
-        "bones": [{"from": a, "to": b, "colour": PREDICTED} for a, b in BONES],
-        "joint_colours": [hex_colour(rgb) for rgb in JOINT_RGB],
-        "camera": None,
-        "poses": pack_joints(joints),
-    }
+    hands = [(name, PREDICTED) for name in predictions.hands]
+    return skeleton_data(predictions.joints_m[at], predictions.truth_m[at], hands, plain=True, truth_colour=TRUE)
 
 
 def _place(predictions: Predictions, row: int) -> str:

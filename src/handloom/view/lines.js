@@ -49,15 +49,8 @@ function lineChart(box, chart, page = {}) {
 
   function line(g, s, series, width) {
     const points = along(series).map((x, i) => [s.x(x), series.y[i] === null ? null : s.y(series.y[i])]);
-    let pen = false;
     g.lineWidth = width;
-    g.beginPath();
-    for (const [x, y] of points) {
-      // A lone value gets a short dash, else it would not show.
-      if (y !== null && pen) g.lineTo(x, y); else if (y !== null) { g.moveTo(x, y); g.lineTo(x + 0.5, y); }
-      pen = y !== null;
-    }
-    g.stroke();
+    curve(g, points);
     if (series.dots) for (const [x, y] of points) if (y !== null) {
       g.beginPath();
       g.arc(x, y, 3, 0, 7);
@@ -66,14 +59,14 @@ function lineChart(box, chart, page = {}) {
   }
 
   function draw() {
-    const [g, w, h] = context(canvas), s = scales(w, h), grid = colour("--grid");
+    const [g, w, h] = context(canvas), s = scales(w, h);
     g.font = "11px system-ui, sans-serif";
     for (const v of yTicks(s)) {
-      stroke(g, grid, 1, [[[PAD.left, s.y(v)], [w - PAD.right, s.y(v)]]]);
+      stroke(g, "--grid", 1, [[[PAD.left, s.y(v)], [w - PAD.right, s.y(v)]]]);
       text(g, short(v), PAD.left - 8, s.y(v), "--muted", "right");
     }
     for (const [v] of ticks(s.x0, s.x1, Math.max(3, w / 60))) {
-      stroke(g, grid, 1, [[[s.x(v), PAD.top], [s.x(v), h - PAD.bottom]]]);
+      stroke(g, "--grid", 1, [[[s.x(v), PAD.top], [s.x(v), h - PAD.bottom]]]);
       text(g, short(v), Math.min(s.x(v), w - 12), h - PAD.bottom + 11, "--muted", "center");
     }
     text(g, `${page.x_label ? page.x_label() : chart.x_label}${s.log ? ", y logarithmic" : ""}`, (w + PAD.left) / 2, h - 8, "--muted", "center");
@@ -84,7 +77,7 @@ function lineChart(box, chart, page = {}) {
       g.globalAlpha = 1;
       if (series.mean) line(g, s, series.mean, 2);
     });
-    if (pointer !== null) stroke(g, colour("--muted"), 1, [[[s.x(pointer), PAD.top], [s.x(pointer), h - PAD.bottom]]]);
+    if (pointer !== null) stroke(g, "--muted", 1, [[[s.x(pointer), PAD.top], [s.x(pointer), h - PAD.bottom]]]);
     chart.series.forEach((series, i) => { if (outputs[i]) outputs[i].textContent = reading(series); });
   }
 
@@ -108,13 +101,4 @@ function lineChart(box, chart, page = {}) {
   });
   canvas.addEventListener("pointerleave", () => { pointer = null; draw(); });
   return draw;
-}
-
-/** Draws everything now, and again when the page changes its size or its colours. */
-function keepDrawn(draws) {
-  const redraw = () => draws.forEach((draw) => draw());
-  new ResizeObserver(redraw).observe(document.body);
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  redraw();
-  return redraw;
 }

@@ -6,19 +6,21 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from handloom.hands import HandTrack
+from handloom.metrics.against_truth import compare
 from handloom.metrics.track import jerk, speed
-from handloom.skeleton import BONES, HANDS, WRIST
-from handloom.view.colours import BONE_RGB, HAND_RGB, JOINT_RGB, hex_colour
-from handloom.view.page import pack, pack_joints
+from handloom.skeleton import HANDS, WRIST
+from handloom.view.colours import HAND_RGB, hex_colour
+from handloom.view.page import pack
+from handloom.view.page_skeletons import skeleton_data
+from handloom.view.report_lanes import cell_cuts, lanes
 
 MAX_POSES = 3000
 MAX_POINTS = 4000
-MAX_CELLS = 2000
 _NOMINAL_STEP_S = 1 / 30  # The length of a lone frame on the time axis.
 
 
-def page_data(track: HandTrack, problem_times_s: list[float]) -> dict[str, Any]:
-    """What report.js reads: poses, plot series, coverage cells; times in seconds since the first frame."""
+def page_data(track: HandTrack, problem_times_s: list[float], truth: HandTrack | None = None) -> dict[str, Any]:
+    """What the scripts read: poses, plot series, lanes, coverage; times in seconds since the first frame."""
     start = float(track.times_s[0]) if len(track) else 0.0
     times = track.times_s - start
     step = float(np.median(np.diff(times))) if len(track) > 1 else _NOMINAL_STEP_S
@@ -29,16 +31,22 @@ def page_data(track: HandTrack, problem_times_s: list[float]) -> dict[str, Any]:
     if track.frame == "camera":
         depth = track.joints_m[:, :, WRIST, 2].astype(np.float64)
         plots.append(_plot("depth", "Wrist depth from the camera", "m", times, depth, from_zero=False))
-    camera = track.camera if track.frame == "camera" else None
+    if truth is not None:
+        errors = compare(track, truth)
+        plots[:0] = [
+            _plot("error", "Joint error in camera space", "mm", times, errors.error_mm),
+            _plot("aligned", "Joint error, wrists aligned", "mm", times, errors.aligned_mm),
+        ]
+    shown = np.arange(0, len(track), pose_stride(len(track)))
+    with_hand = times[shown[track.present[shown].any(1)]]
     return {
         "start_s": start,
         "end_s": float(times[-1]) + step if len(track) else step,
         "step_s": step,
-        "hands": [{"name": name, "colour": hex_colour(rgb)} for name, rgb in zip(HANDS, HAND_RGB)],
-        "bones": [{"from": a, "to": b, "colour": hex_colour(rgb)} for (a, b), rgb in zip(BONES, BONE_RGB)],
-        "joint_colours": [hex_colour(rgb) for rgb in JOINT_RGB],
-        "camera": camera and [camera.width / camera.fx / 2, camera.height / camera.fy / 2],
-        "poses": _poses(track, times),
+        "first_s": float(with_hand[0]) if len(with_hand) else 0.0,
+        "poses": {"t": pack(times[shown], np.float32), "frame": pack(shown, np.int32)},
+        "scene": _scene(track, truth, shown),
+        "lanes": lanes(track, truth, times, step),
         "coverage": _coverage(track, times, step),
         "plots": plots,
         "problems_s": [time - start for time in problem_times_s],
@@ -91,21 +99,21 @@ def _axis(values: np.ndarray, from_zero: bool) -> dict[str, float]:
     }
 
 
-def _poses(track: HandTrack, times: np.ndarray) -> dict[str, Any]:
-    frames = np.arange(0, len(track), pose_stride(len(track)))
-    return {
-        "t": pack(times[frames], np.float32),
-        "frame": pack(frames, np.int32),
-        **pack_joints(track.joints_m[frames]),
-    }
+def _scene(track: HandTrack, truth: HandTrack | None, shown: Int[np.ndarray, "poses"]) -> dict[str, Any]:
+    camera = track.camera if track.frame == "camera" else None
+    return skeleton_data(
+        track.joints_m[shown],
+        None if truth is None else truth.joints_m[shown],
+        [(name, hex_colour(rgb)) for name, rgb in zip(HANDS, HAND_RGB)],
+        camera=(camera.width / camera.fx / 2, camera.height / camera.fy / 2) if camera else None,
+    )
 
 
 def _coverage(track: HandTrack, times: np.ndarray, step: float) -> dict[str, Any]:
-    """Share of frames with each hand in at most `MAX_CELLS` cells of equally many frames, 0 ... 255."""
-    cells = min(len(track), MAX_CELLS)
-    if not cells:
+    """Share of frames with each hand in each cell, 0 ... 255."""
+    if not len(track):
         return {"edges": "", "hands": ["", ""]}
-    cuts = np.linspace(0, len(track), cells + 1).astype(int)
+    cuts = cell_cuts(len(track))
     seen = np.add.reduceat(track.present.astype(np.float64), cuts[:-1], axis=0) / np.diff(cuts)[:, None]
     edges = np.append(times, times[-1] + step)[cuts]
     return {"edges": pack(edges, np.float32), "hands": [pack(255 * hand, np.uint8) for hand in seen.T]}

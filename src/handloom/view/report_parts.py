@@ -80,8 +80,8 @@ def subtitle(track: HandTrack, run: Mapping[str, Any]) -> str:
     return " · ".join(fact for fact in facts if fact)
 
 
-def cards(track: HandTrack, run: Mapping[str, Any]) -> str:
-    """The headline numbers."""
+def cards(track: HandTrack, run: Mapping[str, Any], errors: Mapping[str, Any] | None = None) -> str:
+    """The headline numbers; `errors` is the summary of a comparison with the truth."""
     left, right = summarise(track)
     frames, found = len(track), track.present
     share = found.any(1).mean() if frames else float("nan")
@@ -99,6 +99,10 @@ def cards(track: HandTrack, run: Mapping[str, Any]) -> str:
             *_best_and_both([left.palm_spread, right.palm_spread], lambda v: percent(v, 1)),
         ),
     ]
+    if errors:
+        error, aligned = errors["mpjpe_mm"]["both"], errors["mpjpe_wrist_aligned_mm"]["both"]
+        if error is not None and aligned is not None:
+            items.insert(3, ("Error", f"{error:.1f} mm", f"MPJPE; {aligned:.1f} mm with wrists aligned"))
     if seconds and frames:
         items.append(("Processed at", f"{frames / seconds:.3g}/s", f"frames per second, {seconds:,.1f} s in all"))
     return card_list(items)
@@ -145,7 +149,7 @@ def warnings(track: HandTrack, run: Mapping[str, Any]) -> str:
 
 
 def plot(data: Mapping[str, Any]) -> str:
-    """The frame of one plot over time; report.js draws it."""
+    """The frame of one plot over time; report_charts.js draws it."""
     cut = f", axis cut, peak {data['peak']:.3g}" if data["peak"] > data["top"] else ""
     legend = " ".join(
         f'<span class="key" style="--c:{hex_colour(rgb)}">{name} <output></output></span>'

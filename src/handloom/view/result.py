@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from handloom.errors import InputError
-from handloom.formats.result import RUN_FILE, read_run, read_track
+from handloom.formats.result import RUN_FILE, TRUTH_FILE, read_run, read_track
 from handloom.video import FrameLookup, Recording, open_source
 from handloom.view.viewer import serve
 
@@ -22,6 +22,7 @@ def view_result(result: Path, video: Path | None, host: str, port: int) -> None:
     track = read_track(result)
     mirrored = False
     folder = result if result.is_dir() else result.parent
+    truth = read_track(folder / TRUTH_FILE) if (folder / TRUTH_FILE).is_file() else None
     if (folder / RUN_FILE).is_file():
         run = read_run(folder)
         mirrored = bool(run.get("arguments", {}).get("mirrored"))
@@ -29,11 +30,11 @@ def view_result(result: Path, video: Path | None, host: str, port: int) -> None:
         if video is None and source.get("frames") and Path(source.get("path", "")).exists():
             video = Path(source["path"])
     if video is None:
-        serve(track, None, host=host, port=port)
+        serve(track, None, truth=truth, host=host, port=port)
         return
     with open_source(video, mirrored=mirrored) as source:
         if not isinstance(source, Recording) or (source.info.frame_count or 0) < len(track):
             raise InputError(
                 f"{video} has {source.info.frame_count} frames, the result {len(track)}; give its own video"
             )
-        serve(track, FrameLookup(source), host=host, port=port)
+        serve(track, FrameLookup(source), truth=truth, host=host, port=port)

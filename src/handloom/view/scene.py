@@ -7,22 +7,30 @@ from jaxtyping import Bool, Float
 
 from handloom.geometry import Camera
 from handloom.skeleton import BONES, HANDS, JOINT_COUNT, WRIST
-from handloom.view.colours import BONE_RGB, HAND_RGB, JOINT_RGB
+from handloom.view.colours import BONE_RGB, HAND_RGB, JOINT_RGB, TRUTH_RGB
 
 _PARENTS, _CHILDREN = np.array(BONES).T
 _BONE_RADIUS_M, _JOINT_RADIUS_M, _WRIST_RADIUS_M = 0.0032, 0.0046, 0.0072
+_TRUTH_SIZE = 0.6
 _WIDEST_FRUSTUM_RAD = np.radians(140)
 _SIDES = 12
 
 
 class HandShapes:
-    """Bones as cylinders, joints as spheres, a name at the wrist; missing ones shrink to nothing."""
+    """Bones as cylinders, joints as spheres, a name at the wrist; missing ones shrink to nothing.
 
-    def __init__(self, server: viser.ViserServer, hand: int) -> None:
-        name = HANDS[hand]
+    The true hand is grey and thinner.
+    """
+
+    def __init__(self, server: viser.ViserServer, hand: int, truth: bool = False) -> None:
+        name = f"truth/{HANDS[hand]}" if truth else HANDS[hand]
+        size = _TRUTH_SIZE if truth else 1.0
+        joint_rgb = [TRUTH_RGB] * JOINT_COUNT if truth else [HAND_RGB[hand], *JOINT_RGB[1:]]
+        bone_rgb = [TRUTH_RGB] * len(BONES) if truth else BONE_RGB
         self.root = server.scene.add_frame(f"/{name}", show_axes=False)
-        self._radii = np.full(JOINT_COUNT, _JOINT_RADIUS_M, np.float32)
-        self._radii[WRIST] = _WRIST_RADIUS_M
+        self._bone_radius = size * _BONE_RADIUS_M
+        self._radii = np.full(JOINT_COUNT, size * _JOINT_RADIUS_M, np.float32)
+        self._radii[WRIST] = size * _WRIST_RADIUS_M
         still = np.tile(np.array([1.0, 0, 0, 0], np.float32), (JOINT_COUNT, 1))
         nowhere = np.zeros((JOINT_COUNT, 3), np.float32)
         self._joints = server.scene.add_batched_meshes_simple(
@@ -31,7 +39,7 @@ class HandShapes:
             batched_wxyzs=still,
             batched_positions=nowhere,
             batched_scales=np.zeros(JOINT_COUNT, np.float32),
-            batched_colors=np.array([HAND_RGB[hand], *JOINT_RGB[1:]], np.uint8),
+            batched_colors=np.array(joint_rgb, np.uint8),
             lod="off",
         )
         self._bones = server.scene.add_batched_meshes_simple(
@@ -40,10 +48,11 @@ class HandShapes:
             batched_wxyzs=still[: len(BONES)],
             batched_positions=nowhere[: len(BONES)],
             batched_scales=nowhere[: len(BONES)],
-            batched_colors=np.array(BONE_RGB, np.uint8),
+            batched_colors=np.array(bone_rgb, np.uint8),
             lod="off",
         )
         self._label = server.scene.add_label(f"/{name}/label", name, anchor="top-center", visible=False)
+        self._labelled = not truth
 
     def show(self, joints_m: Float[np.ndarray, "21 3"], valid: Bool[np.ndarray, "21"]) -> None:
         """Move to one frame's joints."""
@@ -51,13 +60,13 @@ class HandShapes:
         start, along = placed[_PARENTS], placed[_CHILDREN] - placed[_PARENTS]
         length = np.linalg.norm(along, axis=-1)
         drawn = valid[_PARENTS] & valid[_CHILDREN] & (length > 0)
-        width = np.where(drawn, _BONE_RADIUS_M, 0)
+        width = np.where(drawn, self._bone_radius, 0)
         self._joints.batched_positions = placed
         self._joints.batched_scales = np.where(valid, self._radii, 0).astype(np.float32)
         self._bones.batched_positions = start
         self._bones.batched_wxyzs = _from_z_axis(along, np.where(drawn, length, 1))
         self._bones.batched_scales = np.stack([width, width, np.where(drawn, length, 0)], -1).astype(np.float32)
-        self._label.visible = bool(valid[WRIST])
+        self._label.visible = self._labelled and bool(valid[WRIST])
         if valid[WRIST]:
             self._label.position = placed[WRIST] + np.array([0, 0.012, 0], np.float32)
 

@@ -1,19 +1,25 @@
-/** Hands in 3D on a canvas, to turn by dragging and to zoom.
+/** Hands in 3D on a canvas, to turn by dragging and to zoom; the frame around it is that of page_skeletons.stage.
  *
- * `data`: `hands` [{name, colour, plain?}], `bones` [{from, to, colour}], `joint_colours`, `camera` (half widths of the
- * view at depth 1, or null) and `poses` {joints (int16, pose by hand by joint by axis, -32768 missing), unit_m, centre_m,
- * low_m, high_m}; a `plain` hand is drawn in its own colour. `page`: `pose()` which one to draw, `follow()` whether the
- * hands stay in the middle, `trail(pose)` the earlier poses of the wrists' trail as [pose, opacity], newest first;
- * `distance` from which to look, in radii of all there is; `cell` and `nohand`, the elements that say how large a floor
- * square is and that nothing is there. Returns {draw}. */
-function skeletonView(canvas, data, page) {
-const MISSING = -32768, JOINTS = data.joint_colours.length, poses = data.poses;
+ * `scene` (of page_skeletons.skeleton_data): `hands` [{name, colour, plain, true}], `bones` [{from, to, colour}],
+ * `joint_colours`, `camera` (half width and height of the view at depth 1, or null) and `poses` {joints (int16 in base64,
+ * pose by hand by joint by axis, -32768 missing), unit_m, centre_m, low_m, high_m}. A `plain` hand is drawn in its own
+ * colour, a `true` one thin, and only while the page's switch `truth` is on. `page`: `pose()` which one to draw,
+ * `follow()` whether the hands stay in the middle; where given, `trail(pose)` the earlier poses of the wrists' trail as
+ * [pose, opacity], newest first; `labels()` what is said of now, as [{words, colour, true}]; `distance` from which to
+ * look, in radii of all there is. Returns draw. */
+function skeletonView(scene, page) {
+const MISSING = -32768, JOINTS = scene.joint_colours.length, poses = scene.poses;
+const joints = new Int16Array(bytes(poses.joints).buffer);
+const canvas = $("scene"), truth = $("truth");
+const truthShown = () => Boolean(truth && truth.checked);
+const found = [], trueHands = [];
+scene.hands.forEach((hand, i) => (hand.true ? trueHands : found).push(i));
 
 /** Position of a joint in metres, or null where it is missing. */
 function joint(pose, hand, index) {
-  const i = ((pose * data.hands.length + hand) * JOINTS + index) * 3;
-  if (!(i < poses.joints.length) || poses.joints[i] === MISSING) return null;
-  return [0, 1, 2].map((k) => poses.joints[i + k] * poses.unit_m + poses.centre_m[k]);
+  const i = ((pose * scene.hands.length + hand) * JOINTS + index) * 3;
+  if (!(i < joints.length) || joints[i] === MISSING) return null;
+  return [0, 1, 2].map((k) => joints[i + k] * poses.unit_m + poses.centre_m[k]);
 }
 
 const low = poses.low_m, high = poses.high_m;
@@ -38,11 +44,10 @@ function projector(w, h) {
   };
 }
 
-/** The middle of the visible wrists and knuckles, or the last place where they were. */
+/** The middle of the visible wrists and knuckles, or the last place where they were. The truth moves nothing: it can
+ * be switched off. */
 function followed() {
-  const seen = [];
-  data.hands.forEach((_, hand) => { for (const j of [0, 5, 9, 17]) seen.push(joint(page.pose(), hand, j)); });
-  const known = seen.filter(Boolean);
+  const known = found.flatMap((hand) => [0, 5, 9, 17].map((j) => joint(page.pose(), hand, j))).filter(Boolean);
   if (known.length) view.target = [0, 1, 2].map((k) => known.reduce((sum, p) => sum + p[k], 0) / known.length);
   return view.target;
 }
@@ -55,50 +60,55 @@ function drawFloor(g, project) {
     [project([cx + d, floor, cz - span]), project([cx + d, floor, cz + span])],
     [project([cx - span, floor, cz + d]), project([cx + span, floor, cz + d])],
   );
-  stroke(g, colour("--grid"), 1, pairs);
-  page.cell.textContent = `floor squares ${cell >= 1 ? `${cell} m` : `${Math.round(cell * 100)} cm`}`;
+  stroke(g, "--grid", 1, pairs);
+  $("cell").textContent = `floor squares ${cell >= 1 ? `${cell} m` : `${Math.round(cell * 100)} cm`}`;
 }
 
 function drawCamera(g, project) {
-  if (!data.camera) return;
-  const far = 0.3 * radius, [x, y] = data.camera.map((tangent) => tangent * far), eye = project([0, 0, 0]);
+  if (!scene.camera) return;
+  const far = 0.3 * radius, [x, y] = scene.camera.map((tangent) => tangent * far), eye = project([0, 0, 0]);
   const corners = [[-x, -y, far], [x, -y, far], [x, y, far], [-x, y, far]].map(project);
-  stroke(g, colour("--muted"), 1.25, corners.flatMap((p, i) => [[eye, p], [p, corners[(i + 1) % 4]]]));
+  stroke(g, "--muted", 1.25, corners.flatMap((p, i) => [[eye, p], [p, corners[(i + 1) % 4]]]));
   if (eye) text(g, "camera", eye[0], eye[1] - 10, "--muted", "center");
 }
 
 function drawTrail(g, project, pose, hand) {
   let newer = joint(pose, hand, 0);
-  for (const [earlier, opacity] of page.trail(pose)) {
+  for (const [earlier, opacity] of page.trail ? page.trail(pose) : []) {
     const older = joint(earlier, hand, 0);
     g.globalAlpha = opacity;
-    if (newer && older) stroke(g, data.hands[hand].colour, 1.5, [[newer, older].map(project)]);
+    if (newer && older) stroke(g, scene.hands[hand].colour, 1.5, [[newer, older].map(project)]);
     newer = older;
   }
   g.globalAlpha = 1;
 }
 
-/** One hand as [depth, draw] pieces, and at once what lies below it: trail and shadow. */
-function handPieces(g, project, pose, hand) {
-  const points = Array.from({ length: JOINTS }, (_, j) => joint(pose, hand, j));
-  const flat = points.map((p) => p && project(p)), edge = colour("--edge");
-  const { name, colour: own, plain } = data.hands[hand];
-  const shadow = points.map((p) => p && project([p[0], floor, p[2]])), below = shadow.find(Boolean);
-  drawTrail(g, project, pose, hand);
-  if (below) stroke(g, colour("--shadow"), 0.008 * below[3], data.bones.map((b) => [shadow[b.from], shadow[b.to]]));
-  const pieces = data.bones.filter((b) => flat[b.from] && flat[b.to]).map((bone) => {
-    const a = flat[bone.from], b = flat[bone.to], width = clamp(0.0035 * (a[3] + b[3]), 2, 14);
-    return [(a[2] + b[2]) / 2, () => {
-      stroke(g, edge, width + 2, [[a, b]]);
-      stroke(g, plain ? own : bone.colour, width, [[a, b]]);
-    }];
+const flatJoints = (project, pose, hand) => scene.joint_colours.map((_, j) => joint(pose, hand, j)).map((p) => p && project(p));
+
+/** The bones of a hand as [depth, draw] pieces, a wider edge under each; both `back` by so many metres. */
+function bonePieces(g, hand, flat, { edge, rim, back, width }) {
+  const { plain, colour: own } = scene.hands[hand];
+  return scene.bones.filter((b) => flat[b.from] && flat[b.to]).flatMap((bone) => {
+    const pair = [flat[bone.from], flat[bone.to]], depth = (pair[0][2] + pair[1][2]) / 2, wide = width(...pair);
+    return [[depth + back.edge, () => stroke(g, edge, wide + rim, [pair])],
+      [depth + back.bone, () => stroke(g, plain ? own : bone.colour, wide, [pair])]];
   });
+}
+
+/** One hand as pieces, and at once what lies below it: trail and shadow. */
+function handPieces(g, project, pose, hand) {
+  const flat = flatJoints(project, pose, hand), { name, colour: own, plain } = scene.hands[hand];
+  const shadow = flatJoints((p) => project([p[0], floor, p[2]]), pose, hand), below = shadow.find(Boolean);
+  drawTrail(g, project, pose, hand);
+  if (below) stroke(g, "--shadow", 0.008 * below[3], scene.bones.map((b) => [shadow[b.from], shadow[b.to]]));
+  const width = (a, b) => clamp(0.0035 * (a[3] + b[3]), 2, 14);
+  const pieces = bonePieces(g, hand, flat, { edge: "--edge", rim: 2, back: { edge: 0, bone: 0 }, width });
   flat.forEach((p, j) => p && pieces.push([p[2] - (j ? 0.006 : 0.03), () => {
     g.beginPath();
     g.arc(p[0], p[1], clamp(0.0055 * p[3], 2.2, 11), 0, 7);
-    g.fillStyle = plain ? own : data.joint_colours[j];
+    g.fillStyle = plain ? own : scene.joint_colours[j];
     g.fill();
-    g.strokeStyle = edge;
+    g.strokeStyle = colour("--edge");
     g.lineWidth = 1;
     g.stroke();
   }]));
@@ -110,14 +120,34 @@ function handPieces(g, project, pose, hand) {
   return pieces;
 }
 
+/** A true hand: thin, and under its prediction where they meet. No joints cover the ends of its bones, so that the edges
+ * lie under all of them. */
+const truePieces = (g, project, pose, hand) => bonePieces(g, hand, flatJoints(project, pose, hand),
+  { edge: "--truth-edge", rim: 2.5, back: { edge: 0.05, bone: 0.004 }, width: () => 2.5 });
+
+/** The labels of now in the corner, one per line. */
+function showLabels() {
+  const lines = (page.labels ? page.labels() : []).filter((label) => !label.true || truthShown()).map((label) => {
+    const line = document.createElement("span");
+    line.textContent = label.words;
+    line.className = label.true ? "key true" : "key";
+    line.style.setProperty("--c", label.colour);
+    return line;
+  });
+  $("labels").replaceChildren(...lines);
+  $("labels").hidden = !lines.length;
+}
+
 function draw() {
   const [g, w, h] = context(canvas), project = projector(w, h), pose = page.pose();
   g.font = "600 13px system-ui, sans-serif";
   drawFloor(g, project);
   drawCamera(g, project);
-  const pieces = data.hands.flatMap((_, hand) => handPieces(g, project, pose, hand));
+  const pieces = found.flatMap((hand) => handPieces(g, project, pose, hand));
+  $("nohand").hidden = pieces.length > 0;
+  if (truthShown()) pieces.push(...trueHands.flatMap((hand) => truePieces(g, project, pose, hand)));
   pieces.sort((a, b) => b[0] - a[0]).forEach(([, draw]) => draw());
-  page.nohand.hidden = pieces.length > 0;
+  showLabels();
 }
 
 const touches = new Map();
@@ -150,5 +180,6 @@ document.querySelectorAll("[data-view]").forEach((button) => button.addEventList
   [view.yaw, view.pitch] = button.dataset.view.split(" ").map(Number);
   draw();
 }));
-return { draw };
+if (truth) truth.addEventListener("change", draw);
+return draw;
 }

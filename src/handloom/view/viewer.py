@@ -24,6 +24,7 @@ def serve(
     track: HandTrack,
     frames: FrameLookup | None,
     *,
+    truth: HandTrack | None = None,
     host: str = "127.0.0.1",
     port: int = 8080,
     block: bool = True,
@@ -37,20 +38,25 @@ def serve(
     Args:
         track: what to show.
         frames: how to get the video frame of an index, or None without video.
+        truth: what is true of the same frames, in the same space, to show beside.
         block: keep serving until interrupted.
 
     Returns:
         The server, whose `get_port()` tells the port.
 
     Raises:
-        InputError: the record has no frames, or the port is not one.
+        InputError: the record has no frames, its truth has others, or the port is not one.
     """
     if not len(track):
         raise InputError("the record has no frames to show")
+    if truth is not None and (len(truth) != len(track) or truth.frame != track.frame):
+        raise InputError(
+            f"the truth has {len(truth)} frames in {truth.frame} space, the record {len(track)} in {track.frame} space"
+        )
     if not 0 < port < 65536:
         raise InputError(f"the port must be 1 ... 65535, found {port}")
     server = viser.ViserServer(host=host, port=port, label="Handloom", verbose=block)
-    _Player(server, track, frames)
+    _Player(server, track, frames, truth)
     if block:
         try:
             server.sleep_forever()
@@ -62,14 +68,17 @@ def serve(
 class _Player:
     """The controls, and what they do to the scene."""
 
-    def __init__(self, server: viser.ViserServer, track: HandTrack, frames: FrameLookup | None) -> None:
-        self._server, self._track, self._frames = server, track, frames
+    def __init__(
+        self, server: viser.ViserServer, track: HandTrack, frames: FrameLookup | None, truth: HandTrack | None
+    ) -> None:
+        self._server, self._track, self._frames, self._truth = server, track, frames, truth
         self._lock, self._playing = threading.Lock(), threading.Event()
         low, high = _bounds(track)
         behind_hands = bool(frames) and track.frame == "camera" and high[2] > _NO_IMAGE_DISTANCE_M
         image_distance = round(1.15 * float(high[2]), 2) if behind_hands else _NO_IMAGE_DISTANCE_M
         _set_stage(server, low, high)
         self._hands = [HandShapes(server, hand) for hand in range(len(HANDS))]
+        self._true_hands = [] if truth is None else [HandShapes(server, hand, truth=True) for hand in range(len(HANDS))]
         self._camera = CameraShape(server, track.camera, image_distance) if track.camera else None
         self._add_playback()
         self._add_display(image_distance)
@@ -81,6 +90,13 @@ class _Player:
         gui, last = self._server.gui, len(self._track) - 1
         self._slider = gui.add_slider("Frame", min=0, max=max(1, last), step=1, initial_value=0)
         self._clock = gui.add_text("Time", "", disabled=True)
+        records = [("", self._track)] + ([("True ", self._truth)] if self._truth else [])
+        self._labels = [
+            (gui.add_text(f"{who}{kind}".capitalize(), "", disabled=True), texts)
+            for kind, say in (("action", _action_texts), ("object", _object_texts))
+            for who, record in records
+            if any(texts := say(record))
+        ]
         self._button = gui.add_button("Play", icon=viser.Icon.PLAYER_PLAY)
         steps = gui.add_button_group("Step", ("−10", "−1", "+1", "+10"))
         self._speed = gui.add_dropdown("Speed", _SPEEDS, initial_value="1x")
@@ -94,6 +110,9 @@ class _Player:
             for name, shapes in zip(HANDS, self._hands):
                 box = gui.add_checkbox(f"{name.capitalize()} hand", initial_value=True)
                 box.on_update(lambda event, root=shapes.root: setattr(root, "visible", event.target.value))
+            if self._true_hands:
+                box = gui.add_checkbox("Truth", initial_value=True)
+                box.on_update(lambda event: self._show_truth(event.target.value))
             if self._camera and self._frames:
                 camera = self._camera
                 self._image_on = gui.add_checkbox("Video frame", initial_value=True)
@@ -110,12 +129,21 @@ class _Player:
         with self._lock, self._server.atomic():
             for hand, shapes in enumerate(self._hands):
                 shapes.show(track.joints_m[index, hand], track.valid[index, hand])
+            for hand, shapes in enumerate(self._true_hands):
+                assert self._truth is not None
+                shapes.show(self._truth.joints_m[index, hand], self._truth.valid[index, hand])
+            for box, texts in self._labels:
+                box.value = texts[index] or "–"
             if self._camera:
                 self._camera.frustum.image = self._frames(index) if self._frames and self._image_on.value else None
                 if track.frame == "world" and track.world_from_camera is not None:
                     self._camera.move(track.world_from_camera[index])
             seen = [name for name, present in zip(HANDS, track.present[index]) if present]
             self._clock.value = f"{track.times_s[index]:.3f} s · {' + '.join(seen) or 'no hand'}"
+
+    def _show_truth(self, visible: bool) -> None:
+        for shapes in self._true_hands:
+            shapes.root.visible = visible
 
     def _go(self, index: int) -> None:
         self._slider.value = int(np.clip(index, 0, len(self._track) - 1))
@@ -144,6 +172,22 @@ class _Player:
                 at = times[0]
             shown = int(np.searchsorted(times, at, side="right")) - 1
             self._go(shown)
+
+
+def _action_texts(track: HandTrack) -> list[str]:
+    """The action of each frame with its score; empty outside of all segments."""
+    says = [f"{action.label} · {action.score:.2f}" for action in track.actions]
+    return [says[row] if row >= 0 else "" for row in track.action_labels]
+
+
+def _object_texts(track: HandTrack) -> list[str]:
+    """The likeliest object of each frame with its probability; empty without an estimate."""
+    if track.object_probabilities is None:
+        return [""] * len(track)
+    return [
+        f"{track.object_names[row]} · {probabilities[row]:.2f}" if row >= 0 else ""
+        for row, probabilities in zip(track.object_labels, track.object_probabilities)
+    ]
 
 
 def _bounds(track: HandTrack) -> tuple[np.ndarray, np.ndarray]:
