@@ -25,7 +25,8 @@ class _Block(nn.Module):
         if self.downsample is None:
             return x
         convolution, norm = self.downsample
-        assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        assert isinstance(convolution, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
         return _convolved(x, convolution, norm)
 
 
@@ -127,7 +128,8 @@ def _convolved(x: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Tenso
     """
     if norm.training:
         return norm(convolution(x))
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     weight, bias = convolution.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
     return conv2d(x, weight, bias, convolution.stride, convolution.padding)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from handloom.hands import HandTrack
+from handloom.tracking.htt import track_htt
 from handloom.tracking.job import Job
 from handloom.tracking.live import track_live
 from handloom.tracking.options import TrackOptions
@@ -43,7 +44,7 @@ def track(
     """
     outputs = None if out is None else Outputs(Path(out).expanduser(), overwrite, overlay, report)
     source = source if isinstance(source, int) else str(source)
-    for name in ("camera", "joints"):
+    for name in ("camera", "joints", "weights"):
         if options.get(name) is not None:
             options[name] = Path(options[name])
     return run(Job(source, TrackOptions(**options), progress), outputs).track
@@ -54,12 +55,12 @@ def run(job: Job, outputs: Outputs | None = None) -> TrackResult:
     options = job.options
     if outputs is not None:
         outputs.prepare()
-        outputs.refuse_to_replace(Path(str(job.source)), *(path for path in (options.joints, options.camera) if path))
+        outputs.refuse_to_replace(Path(str(job.source)), *options.files)
     with job.interruption, outputs or nullcontext(), _frames(job) as frames:
         if options.estimator == "joints":
             result = track_stored(options.joints or Path(str(job.source)).expanduser(), frames, job)
         elif isinstance(frames, Recording):
-            result = track_recording(frames, job)
+            result = track_htt(frames, job) if options.estimator == "htt" else track_recording(frames, job)
         else:
             assert frames is not None
             result = track_live(frames, job, None if outputs is None else outputs.live_overlay)
