@@ -17,7 +17,8 @@ CONFIG_KEY = "handloom.htt"
 """The metadata property that holds the network's config as JSON."""
 
 _STEPS = (
-    (("images",), ("features",)),
+    # Of `valid`, the graph takes the numbers of clips and frames here.
+    (("images", "valid"), ("features",)),
     (
         ("features", "valid", "intrinsics"),
         ("keypoints_px", "joints_m", "object_probabilities", "action_tokens"),
@@ -64,7 +65,8 @@ class OnnxHTT:
         """See `HTTNetwork`."""
         images = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))[None]
         parts = [images[:, start : start + CHUNK] for start in range(0, images.shape[1], CHUNK)]
-        return np.concatenate([_run(self._features, images=part)[0][0] for part in parts])
+        valid = [np.ones(part.shape[:2], np.bool_) for part in parts]
+        return np.concatenate([_run(self._features, images=a, valid=b)[0][0] for a, b in zip(parts, valid)])
 
     def poses(
         self,
