@@ -131,8 +131,8 @@ def lane_poses(network: HTTNetwork, features: Float[np.ndarray, "n width"], K: F
 def _actions(
     network: HTTNetwork,
     times_s: Float[np.ndarray, "n"],
-    lanes: list[Int[np.ndarray, "m"]],
-    tokens: list[Float[np.ndarray, "m dim"]],
+    lanes: list[np.ndarray],
+    tokens: list[np.ndarray],
     trimmed: bool,
 ) -> tuple[ActionSegment, ...]:
     layout = network.layout

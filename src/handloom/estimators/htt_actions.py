@@ -29,11 +29,15 @@ def covered_mean(
 
 
 def mean_over_lanes(
-    times_s: Float[np.ndarray, "T"],
-    lanes: list[Int[np.ndarray, "n"]],
-    probabilities: list[Float[np.ndarray, "n actions"]],
+    times_s: Float[np.ndarray, "T"], lanes: list[np.ndarray], probabilities: list[np.ndarray]
 ) -> Float[np.ndarray, "T actions"]:
-    """For every frame the mean over lanes of what each says at its frame nearest in time."""
+    """For every frame the mean over lanes of what each says at its frame nearest in time.
+
+    Args:
+        times_s: of all frames.
+        lanes: rows of the frames of each lane.
+        probabilities: (frames of the lane, actions) of each.
+    """
     total: np.ndarray | float = 0.0
     for frames, rows in zip(lanes, probabilities):
         middles = (times_s[frames[1:]] + times_s[frames[:-1]]) / 2

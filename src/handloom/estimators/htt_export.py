@@ -133,6 +133,11 @@ def onnx_of(model: HTT) -> onnx.ModelProto:
         )
     assert program is not None
     proto: onnx.ModelProto = program.model_proto
+    # The exporter knows that clips and frames of all inputs are equal and reads them off any; to be cut at the
+    # features, the graph must read them off `valid`.
+    for node in proto.graph.node:
+        if node.op_type == "Shape" and node.input[0] == "images":
+            node.input[0] = "valid"
     # Symbolic lengths come out as formulas over internal names, in which some readers stumble.
     for value in (*proto.graph.input, *proto.graph.output):
         axes = value.type.tensor_type.shape.dim
