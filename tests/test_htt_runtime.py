@@ -361,7 +361,7 @@ def test_live(weights, tmp_path):
     assert result.track.joints_m == pytest.approx(np.float32(joints), abs=1e-6, nan_ok=True)
     assert result.track.object_probabilities.sum(-1) == pytest.approx(1.0)
     assert result.track.actions
-    with pytest.raises(InputError, match="needs? a recording"), handloom_video(source) as frames:
+    with pytest.raises(InputError, match="need a recording"), handloom_video(source) as frames:
         track_live(frames, Job(str(source), TrackOptions(estimator="htt", weights=weights, trimmed=True)), None)
 
 
