@@ -11,7 +11,7 @@ from handloom.estimators.htt_network import Device, HTTLayout, HTTPoses, Precisi
 from handloom.formats.weights import load_pretrained
 from handloom.models.htt import HTT, HTTConfig
 
-CHUNK = 16
+CHUNK = 8
 """Pictures that go through the backbone together."""
 
 
