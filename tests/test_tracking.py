@@ -23,8 +23,8 @@ from handloom.formats.cameras import write_camera
 from handloom.formats.result import read_run
 from handloom.geometry import BrownConrady, Pinhole
 from handloom.hands import CameraSource, ScaleSource
-from handloom.tracking import live, recording
-from handloom.tracking.live import LiveHands
+from handloom.tracking import live_mediapipe, recording
+from handloom.tracking.live_mediapipe import LiveHands
 from handloom.tracking.options import TrackOptions
 from handloom.video import open_source
 from made_up_hands import detect, moving_hand
@@ -69,7 +69,7 @@ class KnowingDetector:
 
 @pytest.fixture
 def knowing(monkeypatch):
-    for module in (recording, live):
+    for module in (recording, live_mediapipe):
         monkeypatch.setattr(module, "MediaPipeDetector", KnowingDetector)
         monkeypatch.setattr(module, "mediapipe_name", lambda: "knowing 1.0")
 

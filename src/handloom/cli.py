@@ -2,13 +2,15 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
 from handloom import __version__
-from handloom.errors import HandloomError
+from handloom.errors import HandloomError, MissingDependencyError
 from handloom.tracking.options import TrackOptions
 
 app = tyro.extras.SubcommandApp()
@@ -201,6 +203,76 @@ def datasets(name: tyro.conf.Positional[str | None] = None) -> None:
     print_rows(*dataset_rows(name))
 
 
+@app.command(name="import-weights")
+def import_weights(
+    network: tyro.conf.Positional[Literal["htt"]],
+    checkpoint: tyro.conf.Positional[Path],
+    out: Path,
+    actions: Path | None = None,
+    objects: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Turn the authors' checkpoint into weights that every verb takes; nothing in it is executed.
+
+    Args:
+        network: Whose checkpoint it is.
+        checkpoint: The .pth file.
+        out: Folder for model.safetensors and config.json.
+        actions: Names of the action classes, one per line; by default those of H2O or FPHA, told by their number.
+        objects: Names of the object classes, likewise.
+        overwrite: Replace weights that are already there.
+    """
+    with needing_torch():
+        from handloom.formats.htt_checkpoint import import_htt
+    from handloom.terminal import print_rows
+
+    print_rows(*import_htt(checkpoint, out, actions, objects, overwrite))
+
+
+@app.command
+def export(
+    network: tyro.conf.Positional[Literal["htt"]],
+    weights: tyro.conf.Positional[Path],
+    out: Path,
+    int8: bool = False,
+    calibration: tuple[str, ...] = (),
+    overwrite: bool = False,
+) -> None:
+    """Write a trained network as one ONNX file, for `handloom track --weights FILE.onnx` and other programs.
+
+    The file is run against PyTorch, and the differences are printed.
+
+    Args:
+        network: What it is.
+        weights: Its folder of weights.
+        out: The .onnx file.
+        int8: Compute the backbone in 8-bit integers; needs pictures to calibrate on.
+        calibration: Videos or pictures of the kind that the network will see.
+        overwrite: Replace a file that is already there.
+    """
+    with needing_torch():
+        from handloom.estimators.htt_export import export_htt
+    from handloom.terminal import print_rows
+
+    print_rows(*export_htt(weights, out, int8, calibration, overwrite))
+
+
+@bench.command(name="htt")
+def bench_htt(weights: Path | None = None, repetitions: int = 3, training: bool = True) -> None:
+    """Time HTT on one clip of 128 frames against the plain forward; a training step, with its memory.
+
+    Args:
+        weights: A folder of weights; by default a full-size network with random ones.
+        repetitions: Runs of each; medians are printed.
+        training: Time training steps, too (needs up to 10 GB of memory).
+    """
+    with needing_torch():
+        from handloom.benchmarks.htt import measure_htt
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_htt(weights, repetitions, training))
+
+
 @bench.command(name="track")
 def bench_track(video: tyro.conf.Positional[Path], repetitions: int = 3) -> None:
     """Time `handloom track` by stage, against the bare loop "decode, MediaPipe, discard" on the same file.
@@ -288,6 +360,17 @@ def bench_metrics(frames: int = 23_391) -> None:
 
 
 app.command(bench, name="bench", help="Measure speed and accuracy on your machine.")
+
+
+@contextmanager
+def needing_torch() -> Iterator[None]:
+    """Say how to get torch, an extra, where it cannot be imported."""
+    try:
+        yield
+    except ImportError as failure:
+        raise MissingDependencyError(
+            f"this needs the extras torch and onnx ({failure}); install them with: pip install 'handloom[torch,onnx]'"
+        ) from failure
 
 
 def cores() -> int:

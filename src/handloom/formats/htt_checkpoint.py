@@ -6,16 +6,16 @@ PyTorch's weights-only reader does not know is refused.
 """
 
 import pickle
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from handloom.errors import InputError
+from handloom.errors import InputError, OutputError
 from handloom.formats import fpha_classes, h2o_classes
-from handloom.formats.weights import load_exactly
+from handloom.formats.class_names import read_class_names
+from handloom.formats.weights import WEIGHTS, load_exactly, save_pretrained
 from handloom.models.htt import HTT, HTTConfig
 from handloom.models.transformer import sine_positions
 from handloom.skeleton import HANDS, JOINT_COUNT
@@ -45,13 +45,43 @@ class _Inert:
     def __setstate__(self, state: object) -> None: ...
 
 
+def _empty(*_: object) -> dict[object, object]:
+    """Stands for defaultdict, in which an optimizer keeps its state: the reader fills plain dictionaries alone."""
+    return {}
+
+
 _SCHEDULERS = ("StepLR", "MultiStepLR", "ExponentialLR", "LambdaLR", "CosineAnnealingLR", "ReduceLROnPlateau")
 _STAND_INS: list[Any] = [
     *((_Inert, f"torch.optim.lr_scheduler.{name}") for name in _SCHEDULERS),
     *((_Inert, f"torch.optim.{name.lower()}.{name}") for name in ("Adam", "AdamW", "SGD")),
-    defaultdict,
+    (_empty, "collections.defaultdict"),
     dict,
 ]
+
+
+def import_htt(
+    checkpoint: Path, out: Path, actions: Path | None = None, objects: Path | None = None, overwrite: bool = False
+) -> tuple[str, list[tuple[str, str]]]:
+    """`handloom import-weights htt`: write the weights of a checkpoint; title and rows for the terminal.
+
+    Raises:
+        InputError: as `read_htt_checkpoint`, or a list of names that cannot be read.
+        OutputError: the folder holds weights already, or cannot be written.
+    """
+    out = out.expanduser()
+    if (out / WEIGHTS).exists() and not overwrite:
+        raise OutputError(f"{out} already holds weights; choose another folder or add --overwrite")
+    lists = (() if path is None else read_class_names(path.expanduser()) for path in (actions, objects))
+    model, about = read_htt_checkpoint(checkpoint.expanduser(), *lists)
+    save_pretrained(model, out, about)
+    config = model.config
+    return f"Weights {out}", [
+        ("from", f"{checkpoint}, epoch {about['epoch']}"),
+        ("parameters", f"{sum(parameter.numel() for parameter in model.parameters()):,}"),
+        ("hands", ", ".join(config.hands)),
+        ("objects", f"{len(config.objects)}: {', '.join(config.objects)}"),
+        ("actions", f"{len(config.actions)}: {', '.join(config.actions)}"),
+    ]
 
 
 def read_htt_checkpoint(
@@ -76,12 +106,15 @@ def read_htt_checkpoint(
 
 
 def model_of_state_dict(
-    state_dict: dict[str, Tensor], where: str, actions: tuple[str, ...] = (), objects: tuple[str, ...] = ()
+    state_dict: dict[str, Any], where: str, actions: tuple[str, ...] = (), objects: tuple[str, ...] = ()
 ) -> HTT:
     """The released network with the weights of its state dictionary. Raises InputError as `read_htt_checkpoint`."""
     weights = {str(key).removeprefix("module."): value for key, value in state_dict.items()}
+    for key, value in weights.items():
+        if not isinstance(value, Tensor) or value.layout != torch.strided:
+            raise InputError(f"{where}: {key} is no array of numbers; it is no checkpoint of HTT")
     model = HTT(_config(where, weights, actions, objects))
-    load_exactly(model, _renamed(where, weights), where)
+    load_exactly(model, _renamed(where, weights), where, _released_name)
     return model.eval()
 
 
@@ -101,13 +134,15 @@ def read_pickled_weights(path: Path) -> Any:
         reason = found[0].split(" was not")[0] if found else "it is no such file, or damaged"
         raise InputError(f"{path} cannot be read as weights alone ({reason}); nothing in it was executed") from None
     except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, OSError) as failure:
-        raise InputError(f"{path} is truncated or no PyTorch checkpoint: {str(failure).splitlines()[0]}") from None
+        raise InputError(f"{path} is truncated or no PyTorch checkpoint: {failure!s:.100}") from None
 
 
 def _config(where: str, weights: dict[str, Tensor], actions: tuple[str, ...], objects: tuple[str, ...]) -> HTTConfig:
     def rows(key: str) -> int:
         if key not in weights:
             raise InputError(f"{where} lacks {key}; it is no checkpoint of HTT")
+        if weights[key].dim() != 2:
+            raise InputError(f"{where}: {key} has shape {tuple(weights[key].shape)}, expected 2 dimensions")
         return len(weights[key])
 
     joints, remainder = divmod(rows("image_to_hand_pose.mlp.4.weight"), 3)
@@ -131,6 +166,17 @@ def _config(where: str, weights: dict[str, Tensor], actions: tuple[str, ...], ob
     return HTTConfig(actions, objects, hands=HANDS if joints == 2 * JOINT_COUNT else ("right",))
 
 
+def _released_name(ours: str) -> str:
+    """What the released network calls a weight of ours, for messages."""
+    for theirs, prefix in _PREFIXES.items():
+        if ours.startswith(prefix):
+            name = theirs + ours.removeprefix(prefix)
+            for part in ("queries_keys.", "values."):
+                name = name.replace(part, "self_attn.in_proj_")
+            return name.replace(".out.", ".self_attn.out_proj.")
+    return ours
+
+
 def _renamed(where: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Our names for all weights; attention's stacked projections are split. Every key is accounted for."""
     ours: dict[str, Tensor] = {}
@@ -138,8 +184,9 @@ def _renamed(where: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         if key in _UNUSED:
             continue
         if key == _TABLE:
-            table = sine_positions(value.shape[-2], value.shape[-1])
-            if not torch.allclose(value.reshape(table.shape), table, atol=1e-3):
+            # 5000 rows in the released code.
+            sound = value.dim() == 3 and len(value) == 1 and value.shape[1] <= 100_000 and value.shape[2] % 2 == 0
+            if not sound or not torch.allclose(value[0].float(), sine_positions(*value.shape[1:]), atol=1e-3):
                 raise InputError(f"{where}: {key} is not the sine table that HTT uses")
             continue
         prefix = next((prefix for prefix in _PREFIXES if key.startswith(prefix)), None)

@@ -1,5 +1,6 @@
 """Weights on disk: a folder with model.safetensors and config.json. Nothing in it is ever executed."""
 
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,7 +61,9 @@ def load_pretrained(
             f"{described.get('handloom', '(unknown)')}, this is {__version__}"
         )
     try:
-        model = model_class(config_class(**settings))
+        # JSON has lists for tuples.
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+        model = model_class(config_class(**values))
     except (TypeError, ValueError) as failure:
         raise InputError(f"{folder / CONFIG} does not describe a {name}: {failure}") from None
     load_exactly(model, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
@@ -99,16 +102,28 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
         part.write_bytes(content)
 
 
-def load_exactly(model: nn.Module, weights: dict[str, Tensor], where: str) -> None:
-    """Load weights of which every key and shape must fit. Raises InputError: names what does not."""
+def load_exactly(model: nn.Module, weights: dict[str, Tensor], where: str, called: Callable[[str], str] = str) -> None:
+    """Load weights of which every key and shape must fit, and every number be finite.
+
+    Args:
+        model: what to load into.
+        weights: by the model's own names.
+        where: the file, for messages.
+        called: what that file calls a weight of ours.
+
+    Raises:
+        InputError: names what does not fit.
+    """
     expected = model.state_dict()
     if wrong := [name for name in expected if name in weights and weights[name].shape != expected[name].shape]:
         found, wanted = tuple(weights[wrong[0]].shape), tuple(expected[wrong[0]].shape)
-        raise InputError(f"{where}: {wrong[0]} has shape {found}, expected {wanted}{_more(len(wrong))}")
+        raise InputError(f"{where}: {called(wrong[0])} has shape {found}, expected {wanted}{_more(len(wrong))}")
     missing, unknown = sorted(set(expected) - set(weights)), sorted(set(weights) - set(expected))
     if missing or unknown:
-        what = f"lacks {missing[0]}" if missing else f"has an unknown {unknown[0]}"
+        what = f"lacks {called(missing[0])}" if missing else f"has an unknown {called(unknown[0])}"
         raise InputError(f"{where} {what}{_more(len(missing) + len(unknown))}; it belongs to another network")
+    if broken := [name for name, value in weights.items() if not bool(value.isfinite().all())]:
+        raise InputError(f"{where}: {called(broken[0])} is not finite{_more(len(broken))}; the training went wrong")
     model.load_state_dict(weights)
 
 

@@ -2,69 +2,43 @@
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from handloom.errors import InputError, OutputError
-from handloom.estimators.detections import Detection
-from handloom.estimators.handedness import Linker, assign_hands_live
-from handloom.estimators.lifting import LiveLift
-from handloom.estimators.mediapipe import MediaPipeDetector, mediapipe_name
-from handloom.estimators.record import joint_confidence
-from handloom.geometry import Camera
 from handloom.hands import HandTrack, ScaleSource
-from handloom.skeleton import HANDS, JOINT_COUNT, bone_lengths
-from handloom.smoothing import OneEuro
 from handloom.tracking.camera_choice import choose_camera
 from handloom.tracking.job import Job
-from handloom.tracking.options import TrackOptions
+from handloom.tracking.live_htt import LiveHTT
+from handloom.tracking.live_mediapipe import LiveMediaPipe
 from handloom.tracking.result import TrackResult
 from handloom.tracking.samples import FrameSamples
 from handloom.video import FrameSource, LiveSource, VideoWriter, prefetch
 from handloom.view.overlay import draw_hands
 
-SMOOTHING_BETA = 5.0
-"""One-Euro: the cutoff rises by so many Hz for every metre per second."""
 
+class LiveEstimator(Protocol):
+    """What gives both hands of the newest frame. Push frames in order."""
 
-class LiveHands:
-    """Both hands of the newest frame. Push frames in order."""
-
-    def __init__(self, camera: Camera, options: TrackOptions):
-        self.camera = camera
-        size = options.hand_size_mm
-        self._linker = Linker()
-        self._lift = LiveLift(camera, None if size is None else size / 1000)
-        self._smooth = None
-        if options.smooth_hz is not None:
-            self._smooth = [OneEuro(options.smooth_hz, SMOOTHING_BETA) for _ in HANDS]
+    name: str
 
     @property
     def duplicates(self) -> int:
         """Detections dropped because they were a second answer for the same hand."""
-        return self._linker.duplicates
 
-    def push(self, frame: int, time_s: float, detections: list[Detection]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def push(self, frame: int, time_s: float, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Joints (2,21,3) in metres, keypoints (2,21,2) in pixels, confidence (2,21); NaN where a hand is missing."""
-        joints = np.full((2, JOINT_COUNT, 3), np.nan)
-        keypoints = np.full((2, JOINT_COUNT, 2), np.nan)
-        confidence = np.zeros((2, JOINT_COUNT))
-        seen = self._linker.push(frame, time_s, detections)
-        assign_hands_live(seen)
-        # Live, nothing looks back: memory must not grow with the length of the session.
-        self._linker.tracklets.clear()
-        for tracklet in seen:
-            del tracklet.detections[:-1]
-            hand, detection = tracklet.hand, tracklet.detections[-1]
-            assert hand is not None
-            length = float(bone_lengths(detection.world_m).sum())
-            joints[hand] = self._lift.push(time_s, hand, detection.keypoints_px, detection.depth_px, length)
-            keypoints[hand] = detection.keypoints_px
-            confidence[hand] = joint_confidence(detection, self.camera)
-            if self._smooth is not None:
-                joints[hand] = self._smooth[hand].push(time_s, joints[hand])
-                keypoints[hand], _ = self.camera.project(joints[hand])
-        return joints, keypoints, confidence
+
+    def with_labels(self, track: HandTrack) -> HandTrack:
+        """The record of all frames pushed, with the objects and actions that were found on the way."""
+
+    def notes(self, track: HandTrack) -> list[str]:
+        """What a user should know of the result."""
+
+    def __enter__(self) -> "LiveEstimator": ...
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 def track_live(frames: FrameSource, job: Job, overlay: Path | None) -> TrackResult:
@@ -79,12 +53,15 @@ def track_live(frames: FrameSource, job: Job, overlay: Path | None) -> TrackResu
         raise InputError("constant bone lengths need the whole clip; they cannot be had live")
     info = frames.info
     choice = choose_camera(job.options, info.width, info.height)
-    hands = LiveHands(choice.camera, job.options)
     samples, notes = FrameSamples(), list[str]()
     times: list[float] = []
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     with ExitStack() as stack:
-        detector = stack.enter_context(MediaPipeDetector(job.options.min_confidence))
+        hands: LiveEstimator
+        if job.options.estimator == "htt":
+            hands = stack.enter_context(LiveHTT(choice.camera, job.options))
+        else:
+            hands = stack.enter_context(LiveMediaPipe(choice.camera, job.options))
         writer = None
         if overlay is not None:
             writer = stack.enter_context(VideoWriter(overlay, info.width, info.height, info.time_base, info.frame_rate))
@@ -92,8 +69,7 @@ def track_live(frames: FrameSource, job: Job, overlay: Path | None) -> TrackResu
         pictures = frames.until(stop) if isinstance(frames, LiveSource) else prefetch(frames, should_stop=stop)
         for frame in pictures:
             with job.stopwatch.stage("detect"):
-                detections = detector.detect(frame.image)
-            joints, keypoints, confidence = hands.push(len(times), frame.time_s, detections)
+                joints, keypoints, confidence = hands.push(len(times), frame.time_s, frame.image)
             samples.push(len(times), frame.image)
             times.append(frame.time_s)
             rows.append((joints, keypoints, confidence))
@@ -123,10 +99,12 @@ def track_live(frames: FrameSource, job: Job, overlay: Path | None) -> TrackResu
         camera_source=choice.source,
         scale_source=ScaleSource.TRACKER if job.options.hand_size_mm is None else ScaleSource.HAND_SIZE,
     )
+    track = hands.with_labels(track)
+    notes += hands.notes(track)
     return TrackResult(
         track=track,
         job=job,
-        estimator=mediapipe_name(),
+        estimator=hands.name,
         camera=choice,
         info=info,
         problems=list(frames.problems),

@@ -4,9 +4,10 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from handloom.errors import InputError
+from handloom.estimators.htt_network import Device, Precision
 
 MIN_CUTOFF_HZ = 0.01
 
@@ -16,7 +17,12 @@ class TrackOptions:
     """How to track.
 
     Attributes:
-        estimator: who finds the hands: "mediapipe", or "joints" for another tracker's stored joints.
+        estimator: who finds the hands: "mediapipe"; "htt", a trained network that also names objects and actions;
+            or "joints" for another tracker's stored joints.
+        weights: for the estimator "htt": folder of weights, or an exported .onnx file.
+        device: where htt computes; "auto" is CUDA, else MPS, else the CPU.
+        precision: of htt's backbone; "auto" is bfloat16 where the processor has it.
+        trimmed: the video shows one single action: htt names it by a vote over the whole video.
         joints: file of stored 2D or 3D joints (JSON, NPZ or Parquet), for the estimator "joints".
         joint_order: joint order of that file (mediapipe, mano, openxr, fpha, assemblyhands, ...), if it does not say.
         joint_unit: length unit of that file (m, cm, mm), if it does not say.
@@ -38,7 +44,11 @@ class TrackOptions:
             does not depend on it.
     """
 
-    estimator: Literal["mediapipe", "joints"] = "mediapipe"
+    estimator: Literal["mediapipe", "htt", "joints"] = "mediapipe"
+    weights: Path | None = None
+    device: Device = "auto"
+    precision: Precision = "auto"
+    trimmed: bool = False
     joints: Path | None = None
     joint_order: str | None = None
     joint_unit: Literal["m", "cm", "mm"] | None = None
@@ -58,7 +68,7 @@ class TrackOptions:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("joints", "camera"):
+        for name in ("joints", "camera", "weights"):
             path = getattr(self, name)
             if path is not None:
                 object.__setattr__(self, name, path.expanduser())
@@ -66,8 +76,9 @@ class TrackOptions:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
                 raise InputError(f"{name} must be a finite number, found {value!r}")
-        if self.estimator not in ("mediapipe", "joints"):
-            raise InputError(f'the estimator must be "mediapipe" or "joints", found {self.estimator!r}')
+        if self.estimator not in ("mediapipe", "htt", "joints"):
+            raise InputError(f'the estimator must be "mediapipe", "htt" or "joints", found {self.estimator!r}')
+        self._check_htt()
         if self.camera is not None and self.fov is not None:
             raise InputError("give a camera file or a field of view, not both")
         if self.fov is not None and not 1 <= self.fov < 180:
@@ -93,6 +104,21 @@ class TrackOptions:
             raise InputError("stored joints were given; add the option --estimator joints to use them")
         if self.live and self.estimator == "joints":
             raise InputError("stored joints cannot be combined with live input")
+
+    def _check_htt(self) -> None:
+        if self.estimator == "htt":
+            if self.weights is None:
+                raise InputError("the estimator htt needs weights: give a folder or an exported .onnx file: --weights")
+        elif self.weights or self.trimmed or self.device != "auto" or self.precision != "auto":
+            raise InputError("weights, device, precision and trimmed belong to htt; add the option --estimator htt")
+        for name, known in (("device", Device), ("precision", Precision)):
+            if (value := getattr(self, name)) not in get_args(known):
+                raise InputError(f"{name} must be one of {', '.join(get_args(known))}, found {value!r}")
+
+    @property
+    def files(self) -> list[Path]:
+        """The inputs that the options name."""
+        return [path for path in (self.joints, self.camera, self.weights) if path is not None]
 
     @property
     def detector_count(self) -> int:

@@ -8,6 +8,7 @@ from handloom.errors import InputError
 from handloom.formats.result import HANDS_FILE, TRUTH_FILE
 from handloom.hands import HandTrack
 from handloom.progress import Progress, silent
+from handloom.tracking.htt import track_htt
 from handloom.tracking.job import Job
 from handloom.tracking.live import track_live
 from handloom.tracking.options import TrackOptions
@@ -48,7 +49,7 @@ def track(
     """
     outputs = None if out is None else Outputs(Path(out).expanduser(), overwrite, overlay, report)
     source = source if isinstance(source, int) else str(source)
-    for name in ("camera", "joints"):
+    for name in ("camera", "joints", "weights"):
         if options.get(name) is not None:
             options[name] = Path(options[name])
     truth = str(truth) if isinstance(truth, Path) else truth
@@ -60,7 +61,7 @@ def run(job: Job, outputs: Outputs | None = None, truth: str | HandTrack | None 
     options, named = job.options, truth if isinstance(truth, str) else None
     if outputs is not None:
         outputs.prepare()
-        outputs.refuse_to_replace(Path(str(job.source)), *(path for path in (options.joints, options.camera) if path))
+        outputs.refuse_to_replace(Path(str(job.source)), *options.files)
         if named is not None:
             outputs.refuse_to_replace(Path(named), Path(named) / HANDS_FILE, Path(named) / TRUTH_FILE)
     if named is not None:
@@ -72,7 +73,7 @@ def run(job: Job, outputs: Outputs | None = None, truth: str | HandTrack | None 
         if options.estimator == "joints":
             result = track_stored(options.joints or Path(str(job.source)).expanduser(), frames, job)
         elif isinstance(frames, Recording):
-            result = track_recording(frames, job)
+            result = track_htt(frames, job) if options.estimator == "htt" else track_recording(frames, job)
         else:
             assert frames is not None
             result = track_live(frames, job, None if outputs is None else outputs.live_overlay)

@@ -14,7 +14,7 @@ from handloom.datasets.loader import ClipDataset
 from handloom.datasets.sampler import sample_rng
 from handloom.formats.weights import read_tensors, write_tensors
 from handloom.models.htt import HTT, HTTConfig
-from handloom.tracking.progress import Progress
+from handloom.progress import Progress
 from handloom.training.device import arithmetic
 from handloom.training.samples import PictureSamples, Sample, resized
 

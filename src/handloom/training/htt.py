@@ -15,7 +15,7 @@ from handloom.datasets.store_write import HANDLOOM, INFO
 from handloom.errors import InputError
 from handloom.formats.weights import load_pretrained, save_pretrained
 from handloom.models.htt import HTT, HTTConfig
-from handloom.tracking.progress import Progress, silent
+from handloom.progress import Progress, silent
 from handloom.training.backbone import load_backbone
 from handloom.training.classes import choose_camera, config_for
 from handloom.training.device import choose_device

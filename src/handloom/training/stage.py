@@ -14,7 +14,7 @@ from handloom.datasets.sampler import epoch_order, rank_share
 from handloom.errors import TrainingError
 from handloom.formats.weights import save_pretrained
 from handloom.models.htt import HTT, HTTOutput
-from handloom.tracking.progress import Progress, silent
+from handloom.progress import Progress, silent
 from handloom.training.checkpoint import Place, load_checkpoint, save_checkpoint
 from handloom.training.device import arithmetic
 from handloom.training.htt_loss import TERMS, LossTerms, htt_loss, loss_weights
