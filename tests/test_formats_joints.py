@@ -11,7 +11,7 @@ from handloom.errors import InputError
 from handloom.formats.joints import StoredJoints, read_joints
 from handloom.formats.result import write_track
 from handloom.hands import HandTrack
-from handloom.skeleton import JOINT_NAMES, JOINT_ORDERS, SOURCE_JOINT_COUNTS
+from handloom.skeleton import JOINT_NAMES, JOINT_ORDERS, SOURCE_JOINT_COUNTS, STAND_INS
 
 HEADER = {"format": "handloom-joints", "version": 1, "order": "mediapipe", "unit": "m", "space": "camera"}
 
@@ -123,6 +123,7 @@ def test_the_three_layouts_say_the_same(tmp_path):
 def test_orders_map_by_name_in_every_layout(tmp_path, order):
     joints = coordinates(2, SOURCE_JOINT_COUNTS[order])
     expected = joints[:, :, JOINT_ORDERS[order]]
+    expected[:, :, np.isin(JOINT_ORDERS[order], STAND_INS.get(order, ()))] = np.nan
     for path in (
         save_json(tmp_path, document(joints, order=order)),
         save_npz(tmp_path, joints=joints, **HEADER | {"order": order}),

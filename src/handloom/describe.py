@@ -91,7 +91,7 @@ def _store(path: Path) -> tuple[str, Rows]:
         ("subjects", str(len({recording.subject for recording in store.recordings}))),
         ("frames", f"{frames} at {store.layout.fps} frames/s ({frames / store.layout.fps:.1f} s)"),
         ("cameras", ", ".join(camera.name for camera in store.layout.cameras)),
-        ("pictures", f"{store.layout.size[0]} x {store.layout.size[1]} px"),
+        ("pictures", store.layout.sizes),
         ("objects", ", ".join(store.layout.object_names) or "none"),
         ("labelled segments", str(sum(len(recording.segments) for recording in store.recordings))),
     ]

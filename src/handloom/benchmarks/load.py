@@ -46,7 +46,7 @@ def measure_store(store: Path, camera: str | None, repetitions: int) -> tuple[st
         InputError: no store, or no pictures in it.
     """
     opened = Store(store)
-    cameras = [item.name for item in opened.layout.cameras if item.pictures]
+    cameras = [item.name for item in opened.layout.pictured]
     if not cameras:
         raise InputError(f"{store} holds no pictures; there is nothing to measure")
     name = camera or cameras[0]
@@ -68,7 +68,7 @@ def measure_store(store: Path, camera: str | None, repetitions: int) -> tuple[st
     finally:
         cv2.setNumThreads(threads)
     per_frame, per_png = (video_bytes + data_bytes) / stored_frames, png_bytes / len(files)
-    width, height = opened.layout.size
+    width, height = opened.layout.camera(name).size
     return f"{store}, camera {name}: {frames} frames of {width} x {height} px, best of {repetitions}", [
         (
             "clips from the store",

@@ -44,6 +44,11 @@ class Recording:
     toy_name: str = ""
     actions: list[Action] = field(default_factory=list)
 
+    @property
+    def facts(self) -> tuple[object, ...]:
+        """All that it says, but not in which lines."""
+        return self.split, self.toy_name, [(item.first, item.last, item.segment) for item in self.actions]
+
 
 def read_actions(folder: Path, faults: Faults) -> dict[str, Recording]:
     """The actions of every recording, each once, whatever number of views repeats it.
