@@ -229,7 +229,7 @@ def test_a_hundred_thousand_frames_of_parquet(tmp_path):
 @pytest.mark.parametrize(
     ("header", "options", "message"),
     [
-        ({"order": None}, {}, 'does not say its joint "order"; give one of assemblyhands, fpha'),
+        ({"order": None}, {}, 'does not say its joint "order"; give one of assembly101, assemblyhands, fpha'),
         ({"unit": None}, {}, 'holds 3D joints but does not say their "unit"; give one of m, cm, mm'),
         (
             {"space": None},
@@ -238,7 +238,7 @@ def test_a_hundred_thousand_frames_of_parquet(tmp_path):
         ),
         ({"unit": "inch"}, {}, "unknown unit 'inch'; known: cm, m, mm"),
         ({"unit": None}, {"unit": "km"}, "unknown unit 'km'; known: cm, m, mm"),
-        ({"order": "smplx"}, {}, "unknown order 'smplx'; known: assemblyhands, fpha, h2o, handloom, mano"),
+        ({"order": "smplx"}, {}, "unknown order 'smplx'; known: assembly101, assemblyhands, fpha, h2o, handloom, mano"),
         (
             {},
             {"order": "mano"},

@@ -43,7 +43,7 @@ def _row(store: Store, recording: StoredRecording) -> list[UInt8[np.ndarray, "h 
     for camera in picked:
         for moment in range(moments):
             frame = (2 * moment + 1) * recording.length // (2 * moments)
-            cells.append(_captioned(_picture(store, recording, camera, frame), f"{recording.name} {camera} {frame}"))
+            cells.append(_captioned(_picture(store, recording, camera, frame), f"{camera} {frame}  {recording.name}"))
     return cells + [_blank()] * (COLUMNS - len(cells))
 
 

@@ -117,7 +117,8 @@ def _cameras(source: EpisodeSource) -> dict[str, list[str]]:
 
 def _all_cameras(source: EpisodeSource, had: dict[str, list[str]]) -> tuple[str, ...]:
     """All that any recording has; of poses alone, to which cameras are an extra, those that all have."""
-    every = tuple(dict.fromkeys(camera for cameras in had.values() for camera in cameras))
+    fullest_first = sorted(had.values(), key=len, reverse=True)  # so that their order is that of a whole recording
+    every = tuple(dict.fromkeys(camera for cameras in fullest_first for camera in cameras))
     if source.with_pictures:
         return every
     return tuple(camera for camera in every if all(camera in cameras for cameras in had.values()))
