@@ -266,7 +266,7 @@ def bench_load(store: Path | None = None, camera: str | None = None, repetitions
     Args:
         store: A store; by default a temporary one with made-up noisy pictures.
         camera: Whose pictures; by default the first camera's.
-        repetitions: Runs of each; medians are printed.
+        repetitions: Runs of each; the fastest counts.
     """
     from handloom.benchmarks.load import measure_load
     from handloom.terminal import print_rows

@@ -13,10 +13,10 @@ from handloom.formats.result import HANDS_FILE, RUN_FILE, read_run, read_track
 from handloom.geometry import Camera
 from handloom.hands import HandTrack
 from handloom.metrics.track import summarise
+from handloom.rows import Rows
 from handloom.skeleton import HANDS
 from handloom.video import open_source
 
-Rows = list[tuple[str, str]]
 INFO_FILE = Path("meta/info.json")
 UNKNOWN_SIZE = 1 << 14
 CALIBRATIONS = {".json", ".yaml", ".yml", ".xml", ".txt", ".dat"}

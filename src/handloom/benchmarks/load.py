@@ -20,8 +20,8 @@ from handloom.errors import InputError
 from handloom.formats.episode import CameraStream, Episode, EpisodeSource, RenderedPictures
 from handloom.geometry import Pinhole
 from handloom.hands import HandTrack
+from handloom.rows import Rows
 
-Rows = list[tuple[str, str]]
 CLIP, BATCH, FRAMES = 128, 2, 512
 
 
@@ -59,7 +59,8 @@ def measure_store(store: Path, camera: str | None, repetitions: int) -> tuple[st
             files, used = _write_pngs(ClipDataset(store, name, places), Path(folder)), _used(opened, places)
             png_bytes = sum(path.stat().st_size for path in files)
             video_bytes = sum(recording.videos[name][0].stat().st_size for recording in used)
-            data_bytes = sum(recording.data.stat().st_size for recording in used)
+            # A file of numbers serves all cameras.
+            data_bytes = sum(recording.data.stat().st_size for recording in used) / len(cameras)
             stored_frames = sum(recording.length for recording in used)
             mp4 = _best(lambda: _read_clips(store, name, places), repetitions)
             png = _best(lambda: _read_pngs(files), repetitions)
@@ -76,7 +77,10 @@ def measure_store(store: Path, camera: str | None, repetitions: int) -> tuple[st
         ),
         ("one PNG per frame", f"{len(files) / png:8.0f} frames/s per core"),
         ("HTT's augmentation", f"{len(pictures) / augmented:8.0f} frames/s per core"),
-        ("store, numbers included", f"{per_frame:8.0f} bytes/frame         1/{per_png / per_frame:.0f} of PNG"),
+        (
+            "store, share of numbers",
+            f"{per_frame:8.0f} bytes/frame         1/{per_png / per_frame:.0f} of PNG",
+        ),
         ("PNG", f"{per_png:8.0f} bytes/frame"),
     ]
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from handloom.errors import InputError
+from handloom.formats.calibration_values import same_shape
 from handloom.formats.episode import CameraStream, Episode
 from handloom.geometry import Camera
 from handloom.skeleton import HANDS, JOINT_COUNT
@@ -18,9 +19,6 @@ features for their state and their command."""
 
 VISIBLE, KEYPOINTS, BOXES = "visible", "keypoints", "boxes"
 WORLD_FROM_CAMERA, POSE_KNOWN, PICTURED = "world_from_camera", "pose_known", "pictured"
-
-_ROUNDING_PX = 1.0
-"""Scaled sizes are rounded to whole, stored ones to even numbers: so far a shape may be off and still be the same."""
 
 _HAND_AXES = {"hand": list(HANDS), "joint": JOINT_COUNT}
 _BOX_AXES = {"hand": list(HANDS), "side": ["x0", "y0", "x1", "y1"]}
@@ -154,9 +152,8 @@ def stored_size(camera: Camera, size: Size | None) -> Size:
     """
     if size is None:
         return camera.width, camera.height
-    width, height = size
-    own_height = width * camera.height / camera.width
-    return (width, height) if abs(own_height - height) <= _ROUNDING_PX else (width, max(2, 2 * round(own_height / 2)))
+    own_height = size[0] * camera.height / camera.width
+    return size if same_shape(camera, size) else (size[0], max(2, 2 * round(own_height / 2)))
 
 
 def layout_of(episode: Episode, size: Size | None, cameras: Sequence[str], pictures: bool) -> StoreLayout:
@@ -205,7 +202,7 @@ def check_fits(episode: Episode, layout: StoreLayout) -> None:
             raise InputError(f"{episode.name}: {what} {found}, but the store began with {expected}; use another store")
     for stored in layout.cameras:
         camera = _stream(episode, stored.name).camera
-        if abs(stored.width * camera.height / camera.width - stored.height) > _ROUNDING_PX:
+        if not same_shape(camera, stored.size):
             raise InputError(
                 f"{episode.name}: camera {stored.name!r} has {camera.width} x {camera.height} pixels, another shape "
                 f"than the {stored.width} x {stored.height} with which the store began; use another store"

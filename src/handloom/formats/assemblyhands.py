@@ -115,7 +115,7 @@ class AssemblyHands(EpisodeSource):
             frame_rate=Fraction(FRAME_RATE),
             hands=hands,
             streams=tuple(streams),
-            segments=() if recording is None else tuple(segments_of(recording, ids, faults)),
+            segments=() if recording is None else tuple(segments_of(recording, ids, faults, excerpt=True)),
             scene=(recording.toy_name if recording else "") or toy,
             problems=tuple(faults.found),
         )
