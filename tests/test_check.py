@@ -315,6 +315,28 @@ def test_calibrations_that_were_exchanged_do_not_fit_the_pictures(tmp_path):
     assert "camera front: its pictures fit the calibration of camera side better" in found["calibration"]
 
 
+def test_a_camera_without_poses_is_told_and_the_others_are_compared(tmp_path):
+    def lost(streams: list[CameraStream]) -> list[CameraStream]:
+        return [streams[0], replace(streams[1], world_from_camera=np.full((40, 4, 4), np.nan))]
+
+    source = Seen(skip_bad=False)
+    source.told = lost
+    verdicts = {v.item: v for v in check(prepare_episodes(source, tmp_path / "s", (160, 90)).store)}
+    assert verdicts["calibration"].state is State.WARN
+    assert "camera side: its pose is known in no frame (and 1 more such findings)" in verdicts["calibration"].message
+
+
+def test_hands_that_are_never_seen_leave_nothing_to_compare(tmp_path):
+    class Away(Seen):
+        def read(self, name: str) -> Episode:
+            made = super().read(name)
+            unseen = np.zeros((40, 2, 21), bool)
+            return replace(made, streams=tuple(replace(stream, visible=unseen) for stream in made.streams))
+
+    calibration = {v.item: v for v in check(prepare_episodes(Away(skip_bad=False), tmp_path / "s", (160, 90)).store)}
+    assert "subject1/take/0: too little is to be seen of hands" in calibration["calibration"].message
+
+
 def test_pictures_without_hands_say_nothing_for_the_calibration(tmp_path):
     class Blank(MadeUp):
         def read(self, name: str) -> Episode:

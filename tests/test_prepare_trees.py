@@ -14,7 +14,7 @@ from handloom.datasets.check import check
 from handloom.datasets.prepare import open_dataset, prepare
 from handloom.datasets.store import Store
 from handloom.datasets.verdicts import State
-from handloom.errors import CalibrationError, InputError
+from handloom.errors import CalibrationError, InputError, OutputError
 from handloom.formats.assembly101_write import write_assembly101
 from handloom.formats.assembly_names import EGO_CAMERAS
 from handloom.formats.assemblyhands_write import write_assemblyhands
@@ -166,6 +166,29 @@ def test_the_two_headsets_are_one_camera(tmp_path):
     done = prepare("assemblyhands", tmp_path / "tree", tmp_path / "store", SIZE)
     assert [camera.name for camera in Store(done.store).layout.cameras] == ["e4", "C10095_rgb"]
     assert done.recordings == 2
+
+
+def test_cameras_that_come_or_go_later_are_not_passed_over(h2o, tmp_path):
+    out, elsewhere = tmp_path / "store", tmp_path / "later"
+    for name in ("subject1/h1/0", "subject1/h2/0", "subject4/o1/0"):
+        (elsewhere / name).mkdir(parents=True)
+        (h2o / name / "cam0").rename(elsewhere / name / "cam0")
+    before = prepare("h2o", h2o, out, SIZE)
+    kept = digest(out)
+    shutil.copytree(elsewhere, h2o, dirs_exist_ok=True)
+    with pytest.raises(OutputError, match=r"store was begun when .* cameras cam4; now they have cam0, cam4"):
+        prepare("h2o", h2o, out, SIZE)
+    assert digest(out) == kept
+    assert before.recordings == 3
+
+
+def test_poses_of_recordings_that_have_no_camera_in_common(h2o, tmp_path):
+    shutil.rmtree(h2o / "subject1/h1/0/cam0")
+    shutil.rmtree(h2o / "subject1/h2/0/cam4")
+    shutil.rmtree(h2o / "subject4")
+    done = prepare("h2o", h2o, tmp_path / "store", SIZE, skip_bad=True, pictures=False)
+    assert (done.recordings, Store(done.store).layout.cameras) == (2, ())
+    assert [p.place for p in done.left_out if p.place.startswith("camera")] == ["camera cam4", "camera cam0"]
 
 
 def spy(monkeypatch) -> list[str]:

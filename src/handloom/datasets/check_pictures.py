@@ -45,8 +45,10 @@ def check_against_pictures(store: Store, recording: StoredRecording, columns: Co
         model = recording.cameras.get(camera.name)
         places, shown = _places(columns, camera.name)
         moments = np.flatnonzero(shown.any(1) & columns[camera_feature(camera.name, PICTURED)])
+        if model is None or len(moments) < FEWEST_MOMENTS:
+            continue
         moments = moments[np.unique(np.linspace(0, len(moments) - 1, MOMENTS).round().astype(int))]
-        if model is None or len(moments) < FEWEST_MOMENTS or shown[moments].sum() < FEWEST_POINTS:
+        if shown[moments].sum() < FEWEST_POINTS:
             continue
         try:
             pictures = _pictures(recording, camera, moments)

@@ -48,7 +48,7 @@ def make_plan(
             if name in had and (lacking := [camera for camera in names if camera not in had[name]]):
                 raise InputError(_lacks(name, lacking[0], had))
             episode = common_episode(source, name, names)
-            chosen = names or tuple(stream.name for stream in episode.streams)
+            chosen = names if cameras or had else tuple(stream.name for stream in episode.streams)
             layout = layout_of(episode, size, chosen, source.with_pictures)
             check_fits(episode, layout)
         except HandloomError as failure:
@@ -90,6 +90,22 @@ def common_episode(source: EpisodeSource, name: str, cameras: Sequence[str]) -> 
             "poses alone with --no-pictures"
         )
     return replace(episode, streams=streams)
+
+
+def check_cameras(source: EpisodeSource, layout: StoreLayout, out: Path) -> None:
+    """Make sure that the cameras that were decided on earlier are still those of all recordings.
+
+    Raises:
+        OutputError: the source has gained or lost some since.
+    """
+    if had := _cameras(source):
+        now, then = set(_all_cameras(source, had)), {camera.name for camera in layout.cameras}
+        if now != then:
+            before, after = (", ".join(sorted(names)) or "none" for names in (then, now))
+            raise OutputError(
+                f"{out} was begun when the recordings had the cameras {before}; now they have {after}; choose another "
+                f"folder, or delete it and {out.name}.part"
+            )
 
 
 def left_out_cameras(source: EpisodeSource, layout: StoreLayout) -> list[Problem]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from handloom.datasets.layout import Size, StoreLayout
-from handloom.datasets.plan import common_episode, left_out_cameras, make_plan, read_plan
+from handloom.datasets.plan import check_cameras, common_episode, left_out_cameras, make_plan, read_plan
 from handloom.datasets.renewal import Finished, finished, reopen
 from handloom.datasets.shard import read_about, shard_folder, write_shard
 from handloom.datasets.store_write import FORMAT, write_store
@@ -141,7 +141,11 @@ def prepare_episodes(
                 return _prepared(state, out)
             reopen(state, part, part / _SHARDS, made_of, wanted)
         (part / _SHARDS).mkdir(parents=True, exist_ok=True)
-        layout = read_plan(part, wanted) or make_plan(source, part, wanted, size, cameras)
+        layout = read_plan(part, wanted)
+        if layout is None:
+            layout = make_plan(source, part, wanted, size, cameras)
+        elif not cameras:
+            check_cameras(source, layout, out)
         return _run(source, out, part, layout, wanted, made_of, workers, progress)
     except OSError as failure:
         raise OutputError(f"cannot write {part}: {failure.strerror or failure}") from failure
