@@ -3,7 +3,9 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,11 +19,14 @@ from handloom.datasets.check_hands import right_handedness
 from handloom.datasets.columns import read_columns, to_table
 from handloom.datasets.prepare import prepare_episodes
 from handloom.datasets.verdicts import State
-from handloom.formats.episode import Episode
+from handloom.formats.episode import CameraStream, Episode, EpisodeSource, RenderedPictures
+from handloom.geometry import Camera, Pinhole, apply_rigid, invert_rigid, rigid, rotation_from_vector
+from handloom.skeleton import BONES
 from made_up_hands import open_hand
-from made_up_store import MadeUp
+from made_up_store import MadeUp, recording
 
 SIZE = (64, 36)
+Told = Callable[[list[CameraStream]], list[CameraStream]]
 DATA, TABLE = "data/chunk-000/file-000.parquet", "meta/episodes/chunk-000/file-000.parquet"
 
 
@@ -59,17 +64,6 @@ def edit_table(root: Path, **changes) -> None:
         values = [change(value) for value in table[name].to_pylist()]
         table = table.set_column(at, name, pa.array(values, table.schema.field(name).type))
     pq.write_table(table, root / TABLE)
-
-
-def test_a_sound_store_passes_every_item(sound, tmp_path):
-    sheet = tmp_path / "sheet.png"
-    verdicts = check(sound, sheet)
-    assert {verdict.state for verdict in verdicts} == {State.OK}, verdicts
-    assert len(verdicts) == 13
-    assert len({verdict.item for verdict in verdicts}) == 13
-    picture = cv2.imread(str(sheet))
-    assert picture.shape == (3 * 270, 4 * 480, 3)
-    assert all(row.std() > 10 for row in np.vsplit(picture, 3))
 
 
 def put(where, value):
@@ -220,9 +214,140 @@ class Labelled(MadeUp):
 
 def test_labels_out_of_balance_fail(tmp_path):
     prepare_episodes(Labelled(["a", "b"] * 5 + ["a", "z"]), tmp_path / "unseen", SIZE, ("front",))
-    assert "test has actions that training has not: z" in failures(tmp_path / "unseen")["class balance"]
+    balance = {verdict.item: verdict for verdict in check(tmp_path / "unseen")}["class balance"]
+    assert (balance.state, balance.message) == (State.WARN, "test has actions that training has not: z")
     prepare_episodes(Labelled(["b"] + ["a"] * 11), tmp_path / "lopsided", SIZE, ("front",))
     assert "11 of 12 segments are 'a'" in failures(tmp_path / "lopsided")["class balance"]
+
+
+class Seen(EpisodeSource):
+    """Hands that move about over a table, drawn into the pictures of two cameras as they see them.
+
+    `told` changes what is told of the cameras, but not the pictures.
+    """
+
+    names = ("subject1/take/0", "subject2/take/0")
+    told: Told = staticmethod(lambda streams: streams)
+
+    def read(self, name: str) -> Episode:
+        """One recording."""
+        made = recording(name, 0, 40, test=name != self.names[0])
+        t = np.arange(40)
+        path = np.stack([0.12 * np.sin(t / 7), 0.06 * np.cos(t / 5), 0.05 * np.sin(t / 9)], -1)
+        joints = made.hands.joints_m + path[:, None, None]
+        lenses = {"front": Pinhole(160, 90, 110.0, 110.0, 79.5, 44.5), "side": Pinhole(160, 90, 90.0, 90.0, 85.0, 40.0)}
+        poses = {"front": np.eye(4), "side": rigid(rotation_from_vector(np.array([0, 0.5, 0])), np.array([-0.3, 0, 0]))}
+        streams = [
+            CameraStream(
+                key, lens, np.tile(poses[key], (40, 1, 1)), RenderedPictures(partial(_drawn, joints, lens, poses[key]))
+            )
+            for key, lens in lenses.items()
+        ]
+        return replace(made, hands=replace(made.hands, joints_m=joints), streams=tuple(self.told(streams)))
+
+
+def _drawn(joints: np.ndarray, lens: Pinhole, pose: np.ndarray, frame: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    image = cv2.resize(rng.integers(30, 130, (9, 16, 3), np.uint8), (160, 90), interpolation=cv2.INTER_CUBIC)
+    pixels, _ = lens.project(apply_rigid(invert_rigid(pose), joints[frame].astype(float)))
+    for hand in np.rint(pixels[np.isfinite(pixels).all((1, 2))]).astype(int):
+        for parent, child in BONES:
+            cv2.line(image, hand[parent].tolist(), hand[child].tolist(), (225, 180, 150), 4)
+    return image
+
+
+def scaled(camera: str, **factors: float) -> Told:
+    """Intrinsics of one camera times something."""
+
+    def change(streams: list[CameraStream]) -> list[CameraStream]:
+        def lens(stream: CameraStream) -> Camera:
+            return replace(stream.camera, **{key: getattr(stream.camera, key) * f for key, f in factors.items()})
+
+        return [replace(s, camera=lens(s)) if s.name == camera else s for s in streams]
+
+    return change
+
+
+def exchanged(streams: list[CameraStream]) -> list[CameraStream]:
+    """Each camera is told with the calibration of the other."""
+    return [
+        replace(s, camera=other.camera, world_from_camera=other.world_from_camera)
+        for s, other in zip(streams, reversed(streams))
+    ]
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    return prepare_episodes(Seen(skip_bad=False), tmp_path_factory.mktemp("seen") / "s", (160, 90)).store
+
+
+def test_a_sound_store_passes_every_item(seen, tmp_path):
+    sheet = tmp_path / "sheet.png"
+    verdicts = check(seen, sheet)
+    assert {verdict.state for verdict in verdicts} == {State.OK}, verdicts
+    assert len(verdicts) == 13
+    assert len({verdict.item for verdict in verdicts}) == 13
+    picture = cv2.imread(str(sheet))
+    assert picture.shape == (2 * 270, 4 * 480, 3)
+    assert all(row.std() > 10 for row in np.vsplit(picture, 2))
+
+
+@pytest.mark.parametrize("camera", ["front", "side"])
+@pytest.mark.parametrize(
+    "factors",
+    [{"fx": 1.3, "fy": 1.3}, {"fx": 0.75, "fy": 0.75}, {"cx": 1.2}, {"cy": 0.7}, {"fx": 1.5, "fy": 1.5}],
+    ids=str,
+)
+def test_intrinsics_of_another_camera_do_not_fit_the_pictures(tmp_path, camera, factors):
+    """Everything that is computed from them agrees; only the pictures tell."""
+    source = Seen(skip_bad=False)
+    source.told = scaled(camera, **factors)
+    found = failures(prepare_episodes(source, tmp_path / "s", (160, 90)).store)
+    assert list(found) == ["calibration"]
+    assert re.search(rf"subject1/take/0, camera {camera}: its pictures fit .* better", found["calibration"])
+
+
+def test_calibrations_that_were_exchanged_do_not_fit_the_pictures(tmp_path):
+    source = Seen(skip_bad=False)
+    source.told = exchanged
+    found = failures(prepare_episodes(source, tmp_path / "s", (160, 90)).store)
+    assert list(found) == ["calibration"]
+    assert "camera front: its pictures fit the calibration of camera side better" in found["calibration"]
+
+
+def test_a_camera_without_poses_is_told_and_the_others_are_compared(tmp_path):
+    def lost(streams: list[CameraStream]) -> list[CameraStream]:
+        return [streams[0], replace(streams[1], world_from_camera=np.full((40, 4, 4), np.nan))]
+
+    source = Seen(skip_bad=False)
+    source.told = lost
+    verdicts = {v.item: v for v in check(prepare_episodes(source, tmp_path / "s", (160, 90)).store)}
+    assert verdicts["calibration"].state is State.WARN
+    assert "camera side: its pose is known in no frame (and 1 more such findings)" in verdicts["calibration"].message
+
+
+def test_hands_that_are_never_seen_leave_nothing_to_compare(tmp_path):
+    class Away(Seen):
+        def read(self, name: str) -> Episode:
+            made = super().read(name)
+            unseen = np.zeros((40, 2, 21), bool)
+            return replace(made, streams=tuple(replace(stream, visible=unseen) for stream in made.streams))
+
+    calibration = {v.item: v for v in check(prepare_episodes(Away(skip_bad=False), tmp_path / "s", (160, 90)).store)}
+    assert "subject1/take/0: too little is to be seen of hands" in calibration["calibration"].message
+
+
+def test_pictures_without_hands_say_nothing_for_the_calibration(tmp_path):
+    class Blank(MadeUp):
+        def read(self, name: str) -> Episode:
+            made = super().read(name)
+            blank = RenderedPictures(lambda _: np.full((36, 64, 3), 90, np.uint8))
+            return replace(made, streams=(replace(made.stream("front"), pictures=blank),))
+
+    prepare_episodes(Blank(), tmp_path / "s", SIZE)
+    calibration = {verdict.item: verdict for verdict in check(tmp_path / "s")}["calibration"]
+    assert calibration.state is State.WARN
+    assert "camera front: nothing in the pictures tells hands from the rest" in calibration.message
 
 
 def test_a_single_lost_frame_in_a_long_recording_only_warns(tmp_path):

@@ -161,6 +161,11 @@ FAULTS = [
     ("columns", lambda t: row(t, f"9,{SEQUENCE},1,2,{LABEL},7"), r"train.csv, line 6: expected 14 columns"),
     ("few", lambda t: row(t, f"9,{SEQUENCE},1"), r"train.csv, line 6: expected 14 columns"),
     ("id", lambda t: row(t, f"2,{SEQUENCE},1,2,{LABEL}"), r"line 6: id 2 is already that of line 4"),
+    (
+        "beyond",
+        lambda t: row(t, f"9,{SEQUENCE},50,60,{LABEL}"),
+        r"line 6: frames 50 ... 59, but the recording has 0 ... 5",
+    ),
     ("end", lambda t: row(t, f"9,{SEQUENCE},2,2,{LABEL}"), r"line 6: end_frame 2 does not lie behind start_frame 2"),
     (
         "number",

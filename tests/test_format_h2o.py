@@ -235,6 +235,12 @@ def test_a_bad_frame_is_no_valid_pose(tree):
     assert len(episode.problems) == 2
 
 
+def test_a_frame_given_twice_is_refused(tree):
+    shutil.copy(tree / HAND, (tree / HAND).with_name("3.txt"))
+    with pytest.raises(InputError, match=r"hand_pose/3.txt and 000003.txt are the same frame; keep one"):
+        first(tree)
+
+
 def test_poses_of_another_sequence_are_found(tree):
     folder = tree / "subject1/h1/0"
     for frame in range(8):

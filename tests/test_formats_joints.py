@@ -11,7 +11,7 @@ from handloom.errors import InputError
 from handloom.formats.joints import StoredJoints, read_joints
 from handloom.formats.result import write_track
 from handloom.hands import HandTrack
-from handloom.skeleton import JOINT_NAMES, JOINT_ORDERS, SOURCE_JOINT_COUNTS
+from handloom.skeleton import JOINT_NAMES, JOINT_ORDERS, SOURCE_JOINT_COUNTS, STAND_INS
 
 HEADER = {"format": "handloom-joints", "version": 1, "order": "mediapipe", "unit": "m", "space": "camera"}
 
@@ -123,6 +123,7 @@ def test_the_three_layouts_say_the_same(tmp_path):
 def test_orders_map_by_name_in_every_layout(tmp_path, order):
     joints = coordinates(2, SOURCE_JOINT_COUNTS[order])
     expected = joints[:, :, JOINT_ORDERS[order]]
+    expected[:, :, np.isin(JOINT_ORDERS[order], STAND_INS.get(order, ()))] = np.nan
     for path in (
         save_json(tmp_path, document(joints, order=order)),
         save_npz(tmp_path, joints=joints, **HEADER | {"order": order}),
@@ -228,7 +229,7 @@ def test_a_hundred_thousand_frames_of_parquet(tmp_path):
 @pytest.mark.parametrize(
     ("header", "options", "message"),
     [
-        ({"order": None}, {}, 'does not say its joint "order"; give one of assemblyhands, fpha'),
+        ({"order": None}, {}, 'does not say its joint "order"; give one of assembly101, assemblyhands, fpha'),
         ({"unit": None}, {}, 'holds 3D joints but does not say their "unit"; give one of m, cm, mm'),
         (
             {"space": None},
@@ -237,7 +238,7 @@ def test_a_hundred_thousand_frames_of_parquet(tmp_path):
         ),
         ({"unit": "inch"}, {}, "unknown unit 'inch'; known: cm, m, mm"),
         ({"unit": None}, {"unit": "km"}, "unknown unit 'km'; known: cm, m, mm"),
-        ({"order": "smplx"}, {}, "unknown order 'smplx'; known: assemblyhands, fpha, h2o, handloom, mano"),
+        ({"order": "smplx"}, {}, "unknown order 'smplx'; known: assembly101, assemblyhands, fpha, h2o, handloom, mano"),
         (
             {},
             {"order": "mano"},

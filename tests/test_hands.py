@@ -192,7 +192,7 @@ def test_published_orders():
 
 
 def test_unknown_order_and_wrong_count():
-    with pytest.raises(InputError, match="unknown joint order 'leap'; known: assemblyhands, fpha"):
+    with pytest.raises(InputError, match="unknown joint order 'leap'; known: assembly101, assemblyhands, fpha"):
         reorder(np.zeros((21, 3)), "leap")
     with pytest.raises(InputError, match="joint order 'openxr' has 26 joints, found 21"):
         reorder(np.zeros((21, 3)), "openxr")

@@ -101,4 +101,4 @@ def test_speed_and_size():
     assert float(values["clips from the store"].split()[0]) > 700
     assert float(values["clips from the store"].split()[-3]) > 2
     assert float(values["HTT's augmentation"].split()[0]) > 250
-    assert float(values["store, numbers included"].split("1/")[1].split()[0]) >= 20
+    assert float(values["store, share of numbers"].split("1/")[1].split()[0]) >= 20

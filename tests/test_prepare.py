@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
+from handloom.datasets.frames import project_hands
 from handloom.datasets.prepare import prepare, prepare_episodes
 from handloom.datasets.store import Store
 from handloom.errors import InputError, OutputError
@@ -80,6 +83,63 @@ def test_killed_and_run_again(tmp_path, one_worker):
     assert not part.exists()
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc to see the processes in")
+def test_killed_with_several_workers_and_run_again(tmp_path, one_worker):
+    """Nothing outlives the killed process; what it had finished is kept, and the bytes are those of a whole run."""
+    out = tmp_path / "s"
+    slow = """
+        import time
+        from made_up_store import MadeUp
+        class Slow(MadeUp):
+            def read(self, name):
+                if name == self.names[2]:
+                    time.sleep(60)
+                return super().read(name)
+    """
+    (tmp_path / "slow_source.py").write_text(textwrap.dedent(slow))
+    script = f"""
+        import sys
+        sys.path[:0] = [{str(tmp_path)!r}, {str(TESTS)!r}, {str(TESTS.parent / "src")!r}]
+        from pathlib import Path
+        from slow_source import Slow
+        from handloom.datasets.prepare import prepare_episodes
+        if __name__ == "__main__":
+            prepare_episodes(Slow(), Path({str(out)!r}), {SIZE}, workers=2)
+    """
+    (tmp_path / "run.py").write_text(textwrap.dedent(script))
+    process = subprocess.Popen([sys.executable, tmp_path / "run.py"])
+    shards = tmp_path / "s.part" / "shards"
+    try:
+        _wait(lambda: all((shards / f"recording-subject1%2Ftake%2F{n}").is_dir() for n in (0, 1)))
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        workers = [int(child) for child in children.read_text().split()]
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert len(workers) >= 2  # and the process that Python itself keeps beside them
+    _wait(lambda: not any(_runs(worker) for worker in workers))
+    done = prepare_episodes(MadeUp(), out, SIZE, workers=2)
+    assert (done.found, done.recordings) == (2, 3)
+    assert digest(out) == one_worker
+    assert not (tmp_path / "s.part").exists()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"  # whoever adopted it may not have looked yet
+
+
+def _wait(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
 def test_finished_shards_are_not_made_again(tmp_path):
     read = []
 
@@ -105,10 +165,10 @@ def test_a_finished_store_is_left_alone(tmp_path):
     assert again.found == again.recordings == 3
     assert again.frames == 95
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == times
-    with pytest.raises(OutputError, match="other settings or from other recordings"):
+    with pytest.raises(OutputError, match="prepared with other settings"):
         prepare_episodes(MadeUp(), out, (32, 18))
-    with pytest.raises(OutputError, match="other settings or from other recordings"):
-        prepare_episodes(MadeUp((40, 25)), out, SIZE)
+    with pytest.raises(OutputError, match="holds subject2/take/2, which the source has not"):
+        prepare_episodes(MadeUp((40, 25, 10, 9)), out, SIZE)
 
 
 def test_an_interrupted_run_is_not_mixed_with_other_settings(tmp_path):
@@ -139,12 +199,36 @@ def test_foreign_folders_and_names_are_refused(tmp_path):
         prepare_episodes(MadeUp(), tmp_path / "s", SIZE, workers=0)
     with pytest.raises(InputError, match=r"even sides of 16 ... 8192 pixels, found 63 x 36"):
         prepare_episodes(MadeUp(), tmp_path / "s", (63, 36))
-    with pytest.raises(InputError, match="several sizes"):
-        prepare_episodes(MadeUp(), tmp_path / "s", None)
-    with pytest.raises(InputError, match="has no camera side; it has front, head"):
+    with pytest.raises(InputError, match=r"subject1.take.0 has no camera 'side' .it has front, head."):
         prepare_episodes(MadeUp(), tmp_path / "s", SIZE, ("side",))
     one = prepare_episodes(MadeUp((10,)), tmp_path / "head", None, ("head",))
-    assert Store(one.store).layout.size == (64, 48)
+    assert Store(one.store).layout.camera("head").size == (64, 48)
+
+
+@pytest.mark.parametrize(
+    ("size", "front", "head"),
+    [
+        (None, (64, 36), (64, 48)),
+        ((64, 36), (64, 36), (64, 48)),
+        ((32, 18), (32, 18), (32, 24)),
+        ((48, 28), (48, 28), (48, 36)),  # 27 rounded to an even number is still the same shape
+        ((40, 40), (40, 22), (40, 30)),  # nothing is squeezed to what is asked for
+    ],
+)
+def test_every_camera_keeps_its_shape(tmp_path, size, front, head):
+    done = prepare_episodes(MadeUp((6,)), tmp_path / "s", size)
+    store = Store(done.store)
+    assert done.pictures == f"{front[0]} x {front[1]} px (front); {head[0]} x {head[1]} px (head)"
+    for name, expected in (("front", front), ("head", head)):
+        camera = store.recordings[0].cameras[name]
+        assert (camera.width, camera.height) == expected
+        with av.open(str(store.recordings[0].videos[name][0])) as video:
+            assert (video.streams.video[0].width, video.streams.video[0].height) == expected
+        joints = MadeUp((6,)).read("subject2/take/0").hands.joints_m
+        stream = store.episode(0).stream(name)
+        pixels, seen = project_hands(joints, stream.world_from_camera, camera)
+        stored = store.columns(0)[f"camera.{name}.keypoints"]
+        np.testing.assert_allclose(stored[seen], pixels[seen], atol=1e-3)
 
 
 class Filed(MadeUp):
@@ -203,8 +287,15 @@ def test_pictures_and_intrinsics_are_scaled_together(tmp_path):
     ("change", "message"),
     [
         (lambda e: replace(e, frame_rate=e.frame_rate * 2), "rate 60, but the store began with 30"),
-        (lambda e: replace(e, streams=()), "has no camera 'front' .it has none."),
-        (lambda e: replace(e, streams=(replace(e.streams[0], pictures=None),)), "has no pictures, unlike the first"),
+        (lambda e: replace(e, streams=(replace(e.streams[0], name="side"),)), "has no camera 'front' .it has side."),
+        (
+            lambda e: replace(e, streams=(replace(e.streams[0], pictures=None),)),
+            "subject2/take/1: no pictures of camera front. Put them there, choose cameras .* with --no-pictures",
+        ),
+        (
+            lambda e: replace(e, streams=(replace(e.streams[0], camera=FRONT.resized(128, 128)),)),
+            "camera 'front' has 128 x 128 pixels, another shape than the 64 x 36",
+        ),
         (lambda e: replace(e, object_names=("box", "hat")), "objects .*hat.*, but the store began with"),
         (
             lambda e: replace(e, segments=(replace(e.segments[0], label="open box", label_id=9),)),

@@ -147,6 +147,7 @@ def prepare(
     cameras: tuple[str, ...] = (),
     workers: int | None = None,
     skip_bad: bool = False,
+    pictures: bool = True,
 ) -> None:
     """Turn a data set as downloaded into the native store (a LeRobot v3 data set); resumable.
 
@@ -154,19 +155,21 @@ def prepare(
         dataset: Which one; `handloom datasets` tells what each holds.
         src: Its folder, as downloaded and unpacked.
         out: The store.
-        size: Width and height of the stored pictures.
-        cameras: Names of the cameras to keep; by default all.
+        size: Width and height of the stored pictures; those of another shape keep it, at this width.
+        cameras: Names of the cameras to keep; by default all, and then every recording must have them.
         workers: Processes; by default one per core. The result does not depend on it.
         skip_bad: Leave out what is damaged, and list it, instead of stopping.
+        pictures: Store pictures, and stop where there are none; --no-pictures makes a store of poses alone.
     """
     from handloom.datasets.prepare import prepare as run_prepare
     from handloom.terminal import ProgressBar, print_rows
 
     with ProgressBar("recordings") as progress:
         done = run_prepare(
-            dataset, src, out, size, cameras, cores() if workers is None else workers, skip_bad, progress
+            dataset, src, out, size, cameras, cores() if workers is None else workers, skip_bad, pictures, progress
         )
-    rows = [("recordings", str(done.recordings)), ("frames", str(done.frames)), ("left out", str(len(done.left_out)))]
+    counts = {"recordings": done.recordings, "frames": done.frames, "pictures": done.pictures}
+    rows = [(name, str(value)) for name, value in (counts | {"left out": len(done.left_out)}).items()]
     print_rows(f"Store {done.store}", rows + [("  " + problem.place, problem.reason) for problem in done.left_out])
 
 
@@ -338,7 +341,7 @@ def bench_load(store: Path | None = None, camera: str | None = None, repetitions
     Args:
         store: A store; by default a temporary one with made-up noisy pictures.
         camera: Whose pictures; by default the first camera's.
-        repetitions: Runs of each; medians are printed.
+        repetitions: Runs of each; the fastest counts.
     """
     from handloom.benchmarks.load import measure_load
     from handloom.terminal import print_rows

@@ -14,11 +14,11 @@ from handloom.geometry import Camera
 from handloom.hands import HandTrack
 from handloom.metrics.labels import object_shares
 from handloom.metrics.track import summarise
+from handloom.rows import Rows
 from handloom.skeleton import HANDS
 from handloom.tracking.summary_rows import label_rows, truth_rows
 from handloom.video import open_source
 
-Rows = list[tuple[str, str]]
 INFO_FILE = Path("meta/info.json")
 UNKNOWN_SIZE = 1 << 14
 CALIBRATIONS = {".json", ".yaml", ".yml", ".xml", ".txt", ".dat"}
@@ -98,7 +98,7 @@ def _store(path: Path) -> tuple[str, Rows]:
         ("subjects", str(len({recording.subject for recording in store.recordings}))),
         ("frames", f"{frames} at {store.layout.fps} frames/s ({frames / store.layout.fps:.1f} s)"),
         ("cameras", ", ".join(camera.name for camera in store.layout.cameras)),
-        ("pictures", f"{store.layout.size[0]} x {store.layout.size[1]} px"),
+        ("pictures", store.layout.sizes),
         ("objects", ", ".join(store.layout.object_names) or "none"),
         ("labelled segments", str(sum(len(recording.segments) for recording in store.recordings))),
     ]

@@ -46,10 +46,16 @@ JOINT_ORDERS: dict[str, tuple[int, ...]] = {
     "mano": (0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20),
     "fpha": (0, 1, 6, 7, 8, 2, 9, 10, 11, 3, 12, 13, 14, 4, 15, 16, 17, 5, 18, 19, 20),
     "assemblyhands": (20, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 19, 18, 17, 16),
+    # Fingertips, wrist, the other joints of every finger, centre of the palm. It has no base of the thumb: the centre
+    # of the palm comes in its place and must not be taken for it.
+    "assembly101": (5, 20, 6, 7, 0, 8, 9, 10, 1, 11, 12, 13, 2, 14, 15, 16, 3, 17, 18, 19, 4),
     # 26 joints: palm, wrist, then four thumb joints and five per finger (metacarpal first, which we have not).
     "openxr": (1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 13, 14, 15, 17, 18, 19, 20, 22, 23, 24, 25),
 }
 """Joint orders of other trackers by name: `ours = theirs[..., JOINT_ORDERS[name], :]`."""
+
+STAND_INS = {"assembly101": (20,)}
+"""Source joints that only fill the place of one of ours that the order does not have; they are never valid."""
 
 SOURCE_JOINT_COUNTS = {name: 26 if name == "openxr" else JOINT_COUNT for name in JOINT_ORDERS}
 

@@ -8,9 +8,9 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from typing import Any
 
 _ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM")}
@@ -32,12 +32,16 @@ def single_threaded_children() -> Iterator[None]:
 
 
 def exit_with_parent() -> None:
-    """For a worker process: end when the process that started it does, even if that was killed."""
-    parent = os.getppid()
+    """For a worker of `multiprocessing` that was spawned: end with the process that started it, even if that is killed.
+
+    Also where that has happened already, before the worker came so far.
+    """
+    parent = parent_process()
+    if parent is None:
+        return
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, name="handloom-parent-watch", daemon=True).start()

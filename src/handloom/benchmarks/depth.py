@@ -15,11 +15,10 @@ from handloom.formats.text_calibration import read_extrinsics
 from handloom.geometry import Camera, lift_keypoints, triangulate
 from handloom.hands import CameraSource, HandTrack
 from handloom.metrics.track import palm_spread
+from handloom.rows import Rows
 from handloom.skeleton import JOINT_COUNT, KNUCKLES, WRIST
 from handloom.smoothing import smooth_zero_phase
 from handloom.video import open_source, prefetch
-
-Rows = list[tuple[str, str]]
 
 
 def measure_depth(videos: tuple[Path, Path], cameras: tuple[Path, Path], poses: tuple[Path, Path]) -> tuple[str, Rows]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from handloom.errors import InputError
 from handloom.geometry import Camera, OVFishEye62, Pinhole, invert_rigid
+from handloom.rows import Rows
 from handloom.simulate.background import make_background
 from handloom.simulate.complexion import skin_colours, skin_tone
 from handloom.simulate.hand import DOF_COUNT, HandShape, bone_frames, forward
@@ -22,8 +23,6 @@ from handloom.simulate.shapes import shift
 from handloom.simulate.surface import HandSurface, hand_surface, skin
 from handloom.skeleton import JOINT_COUNT
 from handloom.threads import run_single_threaded
-
-Rows = list[tuple[str, str]]
 
 SIZE = (480, 270)
 _FISHEYE = (0.24, -0.16, 0.05, -0.011, 4e-4, -3e-4, 1.1e-3, -5e-5)

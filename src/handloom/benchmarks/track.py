@@ -10,14 +10,13 @@ import av
 
 from handloom.errors import InputError
 from handloom.estimators.mediapipe import MediaPipeDetector
+from handloom.rows import Rows
 from handloom.tracking.job import Job
 from handloom.tracking.options import TrackOptions
 from handloom.tracking.outputs import Outputs
 from handloom.tracking.pipeline import run
 from handloom.tracking.result import TrackResult
 from handloom.video import open_source
-
-Rows = list[tuple[str, str]]
 
 
 def measure_track(video: Path, repetitions: int) -> tuple[str, Rows]:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from handloom.errors import InputError
-
-Rows = list[tuple[str, str]]
+from handloom.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,8 @@ CARDS = (
         licence="CC BY-NC 4.0",
         ask="https://assembly-101.github.io (access to the drive ends after 14 days)",
         layout="poses (JSON per sequence), fine-grained-annotations (CSV)",
-        note="labels count at 30 Hz, poses at 60; 25 of 362 sequences have no poses; there is no thumb base joint",
+        note="labels count at 30 Hz, poses at 60; 25 of 362 sequences have no poses; there is no thumb base joint; "
+        "without the videos, add --no-pictures",
     ),
 )
 

@@ -18,26 +18,32 @@ from handloom.datasets.check_hands import (
     check_sides,
 )
 from handloom.datasets.check_labels import check_balance, check_leakage
+from handloom.datasets.check_pictures import check_against_pictures
 from handloom.datasets.contact_sheet import write_contact_sheet
 from handloom.datasets.store import Store
 from handloom.datasets.verdicts import Finding, RecordingCheck, State, Verdict, merged
 from handloom.errors import HandloomError
 from handloom.progress import Progress, silent
 
-SCHEMA, SHEET = "schema", "contact sheet"
+SCHEMA, VIDEOS, CALIBRATION, SHEET = "schema", "videos", "calibration", "contact sheet"
 STAGE = "check"
 
-_CHECKS: tuple[tuple[str, RecordingCheck, str], ...] = (
-    ("rate and timestamps", check_times, "capture times increase at the stored rate"),
-    ("gaps", check_gaps, "no frames are missing"),
-    ("videos", check_videos, "all there, with a picture for every frame"),
-    ("finite numbers", check_finite, "no NaN, no infinity"),
-    ("constant poses", check_constant, "no hand or camera is frozen or collapsed"),
-    ("bone lengths", check_bones, "bones keep their length"),
-    ("left and right", check_sides, "no hand is on the wrong side"),
-    ("calibration", check_calibration, "cameras fit their pictures and see the hands"),
-    ("reprojection", check_reprojection, "stored image positions are the projected joints"),
+_CHECKS: tuple[tuple[str, tuple[RecordingCheck, ...], str], ...] = (
+    ("rate and timestamps", (check_times,), "capture times increase at the stored rate"),
+    ("gaps", (check_gaps,), "no frames are missing"),
+    (VIDEOS, (check_videos,), "all there, with a picture for every frame"),
+    ("finite numbers", (check_finite,), "no NaN, no infinity"),
+    ("constant poses", (check_constant,), "no hand or camera is frozen or collapsed"),
+    ("bone lengths", (check_bones,), "bones keep their length"),
+    ("left and right", (check_sides,), "no hand is on the wrong side"),
+    (CALIBRATION, (check_calibration, check_against_pictures), "cameras see the hands, and pictures show them there"),
+    ("reprojection", (check_reprojection,), "stored image positions are the projected joints"),
 )
+
+_WITHOUT_PICTURES = {
+    VIDEOS: "no videos in this store: poses alone",
+    CALIBRATION: "cameras see the hands; there are no pictures to compare them with",
+}
 
 
 def check(root: Path, contact_sheet: Path | None = None, progress: Progress = silent) -> list[Verdict]:
@@ -67,12 +73,18 @@ def check(root: Path, contact_sheet: Path | None = None, progress: Progress = si
             schema.append(Finding(State.FAIL, str(failure)))
             continue
         schema += check_rows(store, recording, columns)
-        for item, judge, _ in _CHECKS:
-            found[item] += judge(store, recording, columns)
+        for item, judges, _ in _CHECKS:
+            for judge in judges:
+                found[item] += judge(store, recording, columns)
         progress(STAGE, recording.index + 1, len(store))
     frames = sum(recording.length for recording in store.recordings)
     verdicts = [merged(SCHEMA, schema, f"{len(store)} recordings, {frames} frames, {store.layout.fps} frames/s")]
-    verdicts += [merged(item, found[item], good) for item, _, good in _CHECKS]
+    bare = {
+        VIDEOS: "no videos in this store: poses alone",
+        CALIBRATION: "cameras see the hands; no pictures to look at",
+    }
+    bare = {} if store.layout.pictures else _WITHOUT_PICTURES
+    verdicts += [merged(item, found[item], bare.get(item, good)) for item, _, good in _CHECKS]
     actions = len(store.words["action"])
     verdicts.append(merged("class balance", check_balance(store), f"{actions} actions"))
     verdicts.append(merged("split leakage", check_leakage(store), "no subject is in training and in test"))

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from handloom.datasets.columns import Columns
-from handloom.datasets.layout import VIDEO
+from handloom.datasets.layout import VIDEO, Size
 from handloom.datasets.store import Store, StoredRecording
 from handloom.datasets.verdicts import Finding, State
 from handloom.errors import InputError
@@ -104,7 +104,7 @@ def check_videos(store: Store, recording: StoredRecording, columns: Columns) -> 
     for key in store.layout.video_keys:
         name = key.removeprefix(VIDEO)
         path, first = recording.videos[name]
-        fault = _video_fault(path, first, recording.length, store)
+        fault = _video_fault(path, first, recording.length, store.layout.camera(name).size, store.layout.fps)
         if fault:
             found.append(_fail(f"{recording.name}, {path.relative_to(store.root)}: {fault}"))
             continue
@@ -115,7 +115,7 @@ def check_videos(store: Store, recording: StoredRecording, columns: Columns) -> 
     return found
 
 
-def _video_fault(path: Path, first: int, length: int, store: Store) -> str | None:
+def _video_fault(path: Path, first: int, length: int, size: Size, fps: int) -> str | None:
     if not path.is_file():
         return "is missing"
     try:
@@ -123,9 +123,8 @@ def _video_fault(path: Path, first: int, length: int, store: Store) -> str | Non
     except InputError as failure:
         return str(failure)
     with container:
-        if (stream.width, stream.height) != store.layout.size:
-            wide, high = store.layout.size
-            return f"pictures of {stream.width} x {stream.height}, expected {wide} x {high}"
+        if (stream.width, stream.height) != size:
+            return f"pictures of {stream.width} x {stream.height}, expected {size[0]} x {size[1]}"
         try:
             base = stream.time_base or 0
             times = sorted(packet.pts * base for packet in container.demux(stream) if packet.pts is not None)
@@ -133,8 +132,8 @@ def _video_fault(path: Path, first: int, length: int, store: Store) -> str | Non
             return f"is damaged: {failure}"
     if len(times) < first + length:
         return f"{len(times)} pictures, but {length} frames from {first} on"
-    if any(time * store.layout.fps != number for number, time in enumerate(times)):
-        return f"the pictures do not stand at whole multiples of 1/{store.layout.fps} s"
+    if any(time * fps != number for number, time in enumerate(times)):
+        return f"the pictures do not stand at whole multiples of 1/{fps} s"
     return None
 
 

@@ -140,8 +140,8 @@ def check_calibration(store: Store, recording: StoredRecording, columns: Columns
         if model is None:
             found.append(_fail(f"{place}: no intrinsics"))
             continue
-        if (model.width, model.height) != store.layout.size:
-            wide, high = store.layout.size
+        if (model.width, model.height) != camera.size:
+            wide, high = camera.size
             found.append(_fail(f"{place}: calibrated for {model.width} x {model.height}, pictures are {wide} x {high}"))
             continue
         if not (0 <= model.cx < model.width and 0 <= model.cy < model.height):
@@ -155,7 +155,7 @@ def check_calibration(store: Store, recording: StoredRecording, columns: Columns
             found.append(Finding(State.WARN, f"{place}: its pose is known in no frame"))
             continue
         pixels, _ = _projected(recording, columns, camera.name)
-        seen = (inside(pixels, store.layout.size) & valid).any((1, 2))
+        seen = (inside(pixels, camera.size) & valid).any((1, 2))
         anywhere |= seen
         posed |= known
         if (valid.any((1, 2)) & known).any() and not seen.any():

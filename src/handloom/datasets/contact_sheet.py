@@ -34,7 +34,7 @@ def write_contact_sheet(store: Store, path: Path) -> None:
 
 
 def _row(store: Store, recording: StoredRecording) -> list[UInt8[np.ndarray, "h w 3"]]:
-    cameras = [camera.name for camera in store.layout.cameras if camera.pictures]
+    cameras = [camera.name for camera in store.layout.pictured]
     if not cameras:
         return [_captioned(_blank(), f"{recording.name}: no pictures")] * COLUMNS
     picked = [cameras[i] for i in np.unique(np.linspace(0, len(cameras) - 1, COLUMNS).round().astype(int))]
@@ -43,7 +43,7 @@ def _row(store: Store, recording: StoredRecording) -> list[UInt8[np.ndarray, "h 
     for camera in picked:
         for moment in range(moments):
             frame = (2 * moment + 1) * recording.length // (2 * moments)
-            cells.append(_captioned(_picture(store, recording, camera, frame), f"{recording.name} {camera} {frame}"))
+            cells.append(_captioned(_picture(store, recording, camera, frame), f"{camera} {frame}  {recording.name}"))
     return cells + [_blank()] * (COLUMNS - len(cells))
 
 
@@ -57,11 +57,17 @@ def _picture(store: Store, recording: StoredRecording, camera: str, frame: int) 
         return _captioned(_blank(), "cannot be read", 60)
     if not pictured:
         return _captioned(_blank(), "no picture", 60)
-    scale = np.array([CELL[0] / picture.shape[1], CELL[1] / picture.shape[0]])
-    drawn = np.asarray(cv2.resize(picture, CELL, interpolation=cv2.INTER_LINEAR))
+    height, width = picture.shape[:2]
+    share = min(CELL[0] / width, CELL[1] / height)
+    inner = round(width * share), round(height * share)
+    drawn = np.asarray(cv2.resize(picture, inner, interpolation=cv2.INTER_LINEAR))
+    placed = ((keypoints + 0.5) * (np.array(inner) / (width, height)) - 0.5).astype(np.float32)
     shown = visible & np.isfinite(keypoints).all(-1)
-    draw_hands(drawn, ((keypoints + 0.5) * scale - 0.5).astype(np.float32), shown, shown.astype(np.float32))
-    return drawn
+    draw_hands(drawn, placed, shown, shown.astype(np.float32))
+    cell = _blank()
+    left, top = (CELL[0] - inner[0]) // 2, (CELL[1] - inner[1]) // 2
+    cell[top : top + inner[1], left : left + inner[0]] = drawn
+    return cell
 
 
 def _blank() -> UInt8[np.ndarray, "h w 3"]:

@@ -42,8 +42,7 @@ def frame_columns(episode: Episode, layout: StoreLayout) -> Columns:
         columns["object.label"] = np.full(T, -1) if episode.object_labels is None else episode.object_labels
         columns["object.poses"], columns["object.known"] = _finite(poses, known), known
     for camera in layout.cameras:
-        stream = episode.stream(camera.name)
-        parts = _of_camera(episode, stream, layout)
+        parts = _of_camera(episode, episode.stream(camera.name), camera.size)
         columns |= {camera_feature(camera.name, part): array for part, array in parts.items()}
     return columns
 
@@ -65,10 +64,10 @@ def inside(pixels: Float[np.ndarray, "*batch 2"], size: Size) -> Bool[np.ndarray
     return np.asarray(((pixels >= -0.5) & (pixels < np.array(size) - 0.5)).all(-1))
 
 
-def _of_camera(episode: Episode, stream: CameraStream, layout: StoreLayout) -> Columns:
-    width, height = layout.size
+def _of_camera(episode: Episode, stream: CameraStream, size: Size) -> Columns:
+    width, height = size
     pixels, seen = project_hands(episode.hands.joints_m, stream.world_from_camera, stream.camera.resized(width, height))
-    visible = inside(pixels, layout.size) if stream.visible is None else stream.visible & seen
+    visible = inside(pixels, size) if stream.visible is None else stream.visible & seen
     known = np.isfinite(stream.world_from_camera).all((1, 2))
     columns: Columns = {
         WORLD_FROM_CAMERA: _finite(stream.world_from_camera, known),

@@ -1,11 +1,14 @@
 """What all recordings of one store have in common, and the features that follow from it."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from handloom.errors import InputError
-from handloom.formats.episode import Episode
+from handloom.formats.calibration_values import same_shape
+from handloom.formats.episode import CameraStream, Episode
+from handloom.geometry import Camera
 from handloom.skeleton import HANDS, JOINT_COUNT
 
 Size = tuple[int, int]
@@ -25,27 +28,56 @@ _LABELS = ("label.action", "label.verb", "label.noun")
 
 @dataclass(frozen=True)
 class StoredCamera:
-    """One camera of every recording: its name, and whether there are pictures and whether they are grey."""
+    """One camera of every recording: its name, whether its pictures are grey, and their size."""
 
     name: str
     monochrome: bool
-    pictures: bool
+    width: int
+    height: int
+
+    @property
+    def size(self) -> Size:
+        """Width and height of its pictures."""
+        return self.width, self.height
 
 
 @dataclass(frozen=True)
 class StoreLayout:
-    """Name of the data set, constant integer rate, size of all pictures, cameras, and objects."""
+    """Name of the data set, constant integer rate, cameras, objects, and whether there are pictures at all."""
 
     dataset: str
     fps: int
-    size: Size
     cameras: tuple[StoredCamera, ...]
     object_names: tuple[str, ...]
+    pictures: bool
+
+    @property
+    def pictured(self) -> list[StoredCamera]:
+        """The cameras that have pictures: all or none."""
+        return list(self.cameras) if self.pictures else []
 
     @property
     def video_keys(self) -> list[str]:
         """Names of the video features."""
-        return [VIDEO + camera.name for camera in self.cameras if camera.pictures]
+        return [VIDEO + camera.name for camera in self.pictured]
+
+    @property
+    def sizes(self) -> str:
+        """Sizes of the pictures for people."""
+        names: dict[Size, list[str]] = {}
+        for camera in self.pictured:
+            names.setdefault(camera.size, []).append(camera.name)
+        several = len(names) > 1
+        parts = (f"{w} x {h} px" + (f" ({', '.join(who)})" if several else "") for (w, h), who in names.items())
+        return "; ".join(parts) or "none"
+
+    def camera(self, name: str) -> StoredCamera:
+        """The camera of this name. Raises InputError: there is none."""
+        found = next((camera for camera in self.cameras if camera.name == name), None)
+        if found is None:
+            known = ", ".join(camera.name for camera in self.cameras) or "none"
+            raise InputError(f"the store has no camera {name!r}; it has {known}")
+        return found
 
     def features(self) -> dict[str, dict[str, Any]]:
         """The `features` of info.json, without what the video files themselves say."""
@@ -74,7 +106,6 @@ class StoreLayout:
         def name(part: str) -> str:
             return camera_feature(camera.name, part)
 
-        width, height = self.size
         joints = [2, JOINT_COUNT]
         pixels = {"unit": "px", "validity": name(VISIBLE)}
         result = {
@@ -84,9 +115,10 @@ class StoreLayout:
             name(VISIBLE): _feature("bool", joints, _HAND_AXES),
             name(BOXES): _feature("float32", [2, 4], _BOX_AXES, unit="px"),
         }
-        if camera.pictures:
+        if self.pictures:
+            shape = [camera.height, camera.width, 3]
             result[name(PICTURED)] = _feature("bool", [1], meaning="False: no picture, black in the video")
-            result[VIDEO + camera.name] = _feature("video", [height, width, 3], ["height", "width", "channels"])
+            result[VIDEO + camera.name] = _feature("video", shape, ["height", "width", "channels"])
         return result
 
     def as_json(self) -> dict[str, Any]:
@@ -102,55 +134,59 @@ def camera_feature(camera: str, part: str) -> str:
 def layout_from_json(values: dict[str, Any], place: str) -> StoreLayout:
     """The layout that `StoreLayout.as_json` gave. Raises InputError: fields are missing or of another kind."""
     try:
-        width, height = values["size"]
         return StoreLayout(
             dataset=str(values["dataset"]),
             fps=int(values["fps"]),
-            size=(int(width), int(height)),
             cameras=tuple(StoredCamera(**camera) for camera in values["cameras"]),
             object_names=tuple(values["object_names"]),
+            pictures=bool(values["pictures"]),
         )
     except (KeyError, TypeError, ValueError) as failure:
         raise InputError(f"{place}: the layout of the store is damaged ({failure!r}); prepare it again") from None
 
 
-def layout_of(episode: Episode, size: Size | None, cameras: tuple[str, ...]) -> StoreLayout:
+def stored_size(camera: Camera, size: Size | None) -> Size:
+    """Size of a camera's pictures in the store: `size` where they have its shape, else its width and their own shape.
+
+    None keeps the camera's own size.
+    """
+    if size is None:
+        return camera.width, camera.height
+    own_height = size[0] * camera.height / camera.width
+    return size if same_shape(camera, size) else (size[0], max(2, 2 * round(own_height / 2)))
+
+
+def layout_of(episode: Episode, size: Size | None, cameras: Sequence[str], pictures: bool) -> StoreLayout:
     """The layout that this recording asks for.
 
     Args:
         episode: the first of the store.
-        size: width and height of all pictures; None keeps that of the recording's pictures.
-        cameras: names; empty takes all.
+        size: of pictures that have its shape, see `stored_size`.
+        cameras: those to store.
+        pictures: whether their pictures are stored, too.
 
     Raises:
         InputError: a camera that is not there or cannot be stored under its name, odd or impossible size.
     """
-    known = {stream.name: stream for stream in episode.streams}
-    if absent := [name for name in cameras if name not in known]:
-        raise InputError(f"{episode.name} has no camera {', '.join(absent)}; it has {', '.join(known) or 'none'}")
-    chosen = [known[name] for name in cameras or known]
-    for stream in chosen:
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", stream.name) or "image" in stream.name:
+    chosen = []
+    for name in cameras:
+        stream = _stream(episode, name)
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or "image" in name:
             raise InputError(
-                f'{episode.name}: a camera cannot be stored under the name {stream.name!r}; use letters, digits, "_" '
+                f'{episode.name}: a camera cannot be stored under the name {name!r}; use letters, digits, "_" '
                 'and "-", and not the word "image"'
             )
-    sizes = {(stream.camera.width, stream.camera.height) for stream in chosen}
-    if size is None and len(sizes) > 1:
-        raise InputError(f"{episode.name}: cameras of several sizes {sorted(sizes)}; say which --size to bring them to")
-    width, height = size or next(iter(sizes), (0, 0))
-    if chosen and (width % 2 or height % 2 or not 16 <= width <= 8192 or not 16 <= height <= 8192):
-        raise InputError(f"stored pictures must have even sides of 16 ... 8192 pixels, found {width} x {height}")
+        width, height = stored_size(stream.camera, size)
+        if width % 2 or height % 2 or not 16 <= width <= 8192 or not 16 <= height <= 8192:
+            raise InputError(
+                f"stored pictures must have even sides of 16 ... 8192 pixels, found {width} x {height} of camera "
+                f"{name!r}; give another --size"
+            )
+        chosen.append(StoredCamera(name, stream.monochrome, width, height))
     fps = round(episode.frame_rate)
     if fps < 1:
         raise InputError(f"{episode.name}: a rate of {float(episode.frame_rate):g} frames/s; at least 1 is needed")
-    return StoreLayout(
-        dataset=episode.dataset,
-        fps=fps,
-        size=(width, height),
-        cameras=tuple(StoredCamera(s.name, s.monochrome, s.pictures is not None) for s in chosen),
-        object_names=episode.object_names,
-    )
+    return StoreLayout(episode.dataset, fps, tuple(chosen), episode.object_names, pictures)
 
 
 def check_fits(episode: Episode, layout: StoreLayout) -> None:
@@ -164,17 +200,24 @@ def check_fits(episode: Episode, layout: StoreLayout) -> None:
     ):
         if found != expected:
             raise InputError(f"{episode.name}: {what} {found}, but the store began with {expected}; use another store")
-    streams = {stream.name: stream for stream in episode.streams}
-    for camera in layout.cameras:
-        stream = streams.get(camera.name)
-        if stream is None:
+    for stored in layout.cameras:
+        camera = _stream(episode, stored.name).camera
+        if not same_shape(camera, stored.size):
             raise InputError(
-                f"{episode.name} has no camera {camera.name!r} (it has {', '.join(streams) or 'none'}); all "
-                "recordings of a store have the same cameras: choose with --cameras"
+                f"{episode.name}: camera {stored.name!r} has {camera.width} x {camera.height} pixels, another shape "
+                f"than the {stored.width} x {stored.height} with which the store began; use another store"
             )
-        if (stream.pictures is not None) != camera.pictures:
-            state = "no pictures" if camera.pictures else "pictures"
-            raise InputError(f"{episode.name}: camera {camera.name!r} has {state}, unlike the first recording's")
+
+
+def _stream(episode: Episode, name: str) -> CameraStream:
+    stream = next((stream for stream in episode.streams if stream.name == name), None)
+    if stream is None:
+        known = ", ".join(stream.name for stream in episode.streams) or "none"
+        raise InputError(
+            f"{episode.name} has no camera {name!r} (it has {known}); all recordings of a store have the same "
+            "cameras: finish the download, or choose those that all have with --cameras"
+        )
+    return stream
 
 
 def _feature(dtype: str, shape: list[int], names: Any = None, **notes: str) -> dict[str, Any]:

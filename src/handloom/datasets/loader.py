@@ -117,7 +117,7 @@ class ClipDataset:
 
     def _open(self) -> None:
         self.store = Store(self.root)
-        pictured = [camera.name for camera in self.store.layout.cameras if camera.pictures]
+        pictured = [camera.name for camera in self.store.layout.pictured]
         if self.camera not in pictured:
             raise InputError(f"{self.root} has no pictures of camera {self.camera!r}; it has {', '.join(pictured)}")
         self._video = lru_cache(OPEN_VIDEOS)(_open_video)

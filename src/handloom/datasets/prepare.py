@@ -1,28 +1,27 @@
 """A data set as downloaded into the native store: resumable, and the same bytes whatever the number of workers."""
 
-import json
 import multiprocessing
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from handloom.datasets.layout import Size, StoreLayout, layout_from_json, layout_of
+from handloom.datasets.layout import Size, StoreLayout
+from handloom.datasets.plan import check_cameras, common_episode, left_out_cameras, make_plan, read_plan
+from handloom.datasets.renewal import Finished, finished, reopen
 from handloom.datasets.shard import read_about, shard_folder, write_shard
-from handloom.datasets.store_write import HANDLOOM, write_store
+from handloom.datasets.store_write import FORMAT, write_store
 from handloom.errors import HandloomError, InputError, OutputError
-from handloom.formats.atomic import json_text, write_text
 from handloom.formats.episode import EpisodeSource, Problem
-from handloom.formats.text_files import parse_json, read_text
 from handloom.progress import Progress, silent
 from handloom.threads import exit_with_parent
 
 DATASETS = ("h2o", "fpha", "assemblyhands", "assembly101")
 STAGE = "prepare"
-_SHARDS, _STORE, _PLAN = "shards", "store", "plan.json"
+_SHARDS, _STORE, _OLD = "shards", "store", "old"
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,7 @@ class Prepared:
     Attributes:
         store: its folder.
         recordings, frames: how many it holds.
+        pictures: their sizes, or that there are none.
         found: how many recordings were there already, from an earlier run.
         left_out: every recording, frame or label that is not in it, and why.
     """
@@ -39,6 +39,7 @@ class Prepared:
     store: Path
     recordings: int
     frames: int
+    pictures: str
     found: int
     left_out: tuple[Problem, ...]
 
@@ -51,6 +52,7 @@ def prepare(
     cameras: tuple[str, ...] = (),
     workers: int = 1,
     skip_bad: bool = False,
+    pictures: bool = True,
     progress: Progress = silent,
 ) -> Prepared:
     """Prepare a data set; see `prepare_episodes`.
@@ -58,12 +60,15 @@ def prepare(
     Args:
         dataset: "h2o", "fpha", "assemblyhands" or "assembly101".
         src: the tree as downloaded.
+        pictures: False makes a store of poses alone, whether there are pictures or not.
 
     Raises:
         InputError, CalibrationError: another name, no such tree, or a fault in it with file and line.
         OutputError: `out` holds something else, or cannot be written.
     """
-    return prepare_episodes(open_dataset(dataset, src, skip_bad), out, size, cameras, workers, progress)
+    source = open_dataset(dataset, src, skip_bad)
+    source.with_pictures = pictures
+    return prepare_episodes(source, out, size, cameras, workers, progress)
 
 
 def open_dataset(dataset: str, src: Path, skip_bad: bool = False) -> EpisodeSource:
@@ -96,16 +101,19 @@ def prepare_episodes(
     workers: int = 1,
     progress: Progress = silent,
 ) -> Prepared:
-    """Write the store of all episodes of a source, or finish one that was begun.
+    """Write the store of all episodes of a source, finish one that was begun, or renew one whose source has changed.
 
     Recordings are finished one by one in `out` + ".part"; a rename makes the whole store appear at once. After an
-    interruption, of any kind, the same call goes on; when all is done, it does nothing.
+    interruption, of any kind, the same call goes on; when all is done, it does nothing. Recordings whose files have
+    changed since, or that are new, are made again, and they alone.
 
     Args:
-        source: where the episodes come from. Its `skip_bad` decides whether the first fault stops the work.
+        source: where the episodes come from. Its `skip_bad` decides whether the first fault stops the work, its
+            `with_pictures` whether every camera must have pictures or none is stored.
         out: folder of the store.
-        size: width and height of stored pictures; None keeps that of the source.
-        cameras: those to store, by default all of the first recording.
+        size: width and height of stored pictures; those of another shape keep it, at this width. None keeps the
+            size of the source.
+        cameras: those to store; by default all that any recording has, and then every recording must have them.
         workers: processes that read and encode; the result does not depend on their number.
         progress: told how many recordings are finished.
 
@@ -117,16 +125,28 @@ def prepare_episodes(
         raise InputError(f"at least one worker is needed, found {workers}")
     if any(character in str(out) for character in "[]*?"):
         raise OutputError(f"{out}: LeRobot's loader cannot open a path with [ ] * or ? in it; choose another name")
-    wanted = {"size": None if size is None else list(size), "cameras": list(cameras), "names": list(source.names)}
+    wanted = {
+        "format": FORMAT,
+        "size": None if size is None else list(size),
+        "cameras": list(cameras),
+        "pictures": source.with_pictures,
+    }
+    made_of = {name: source.made_of(name) for name in source.names}
     part = out.with_name(out.name + ".part")
-    if out.exists() and not _is_empty(out):
-        prepared = _finished(out, wanted)
-        shutil.rmtree(part, ignore_errors=True)
-        return prepared
     try:
+        if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+            state = finished(out, wanted, made_of)
+            if state.made_of == made_of and state.problems == source.problems:
+                shutil.rmtree(part, ignore_errors=True)
+                return _prepared(state, out)
+            reopen(state, part, part / _SHARDS, made_of, wanted)
         (part / _SHARDS).mkdir(parents=True, exist_ok=True)
-        layout = _plan(source, part, wanted, size, cameras)
-        return _run(source, out, part, layout, wanted, workers, progress)
+        layout = read_plan(part, wanted)
+        if layout is None:
+            layout = make_plan(source, part, wanted, size, cameras)
+        elif not cameras:
+            check_cameras(source, layout, out)
+        return _run(source, out, part, layout, wanted, made_of, workers, progress)
     except OSError as failure:
         raise OutputError(f"cannot write {part}: {failure.strerror or failure}") from failure
 
@@ -137,118 +157,94 @@ def _run(
     part: Path,
     layout: StoreLayout,
     wanted: dict[str, Any],
+    made_of: Mapping[str, str],
     workers: int,
     progress: Progress,
 ) -> Prepared:
     shards = {name: shard_folder(part / _SHARDS, name) for name in source.names}
-    todo = [name for name, shard in shards.items() if not shard.is_dir()]
+    todo = [name for name, shard in shards.items() if not _stands(shard, made_of[name])]
     found = len(shards) - len(todo)
     progress(STAGE, found, len(shards))
+    job = _Job(source, layout, part / _SHARDS, made_of)
     failures: dict[str, str] = {}
-    for done, (name, failure) in enumerate(_write_all(source, layout, part / _SHARDS, todo, workers), found + 1):
+    for done, (name, failure) in enumerate(_write_all(job, todo, workers), found + 1):
         if failure is not None:
             failures[name] = failure
         progress(STAGE, done, len(shards))
     kept = [name for name in shards if name not in failures]
     if not kept:
         raise InputError(f"none of the {len(shards)} recordings can be used; the first: {failures[source.names[0]]}")
-    left_out = [*source.problems, *(Problem(name, reason) for name, reason in failures.items())]
+    left_out = [*source.problems, *([] if wanted["cameras"] else left_out_cameras(source, layout))]
+    left_out += [Problem(name, reason) for name, reason in failures.items()]
     left_out += [Problem(*problem) for name in kept for problem in read_about(shards[name])["problems"]]
-    store = part / _STORE
+    store, old = part / _STORE, part / _OLD
     shutil.rmtree(store, ignore_errors=True)
-    frames = write_store(store, layout, [shards[name] for name in kept], left_out, wanted)
+    origin = {"made_of": made_of, "problems": [list(problem) for problem in source.problems]}
+    write_store(store, layout, [shards[name] for name in kept], left_out, wanted, origin)
+    shutil.rmtree(old, ignore_errors=True)
     with suppress(FileNotFoundError):
-        out.rmdir()  # only an empty one comes here
+        out.rename(old)  # an empty folder, or the store that this one renews
     store.rename(out)
     shutil.rmtree(part)
-    return Prepared(out, len(kept), frames, found, tuple(left_out))
+    return replace(_prepared(finished(out, wanted, made_of), out), found=found)
 
 
-def _write_all(
-    source: EpisodeSource, layout: StoreLayout, shards: Path, names: list[str], workers: int
-) -> Iterator[tuple[str, str | None]]:
+def _stands(shard: Path, made_of: str) -> bool:
+    return shard.is_dir() and read_about(shard)["made_of"] == made_of
+
+
+def _prepared(state: Finished, out: Path) -> Prepared:
+    return Prepared(out, state.recordings, state.frames, state.layout.sizes, state.recordings, state.left_out)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is the same for all recordings. Sent once to each worker: a source may hold large tables."""
+
+    source: EpisodeSource
+    layout: StoreLayout
+    shards: Path
+    made_of: Mapping[str, str]
+
+    def write(self, name: str) -> str | None:
+        """Write the shard of a recording; what is wrong with it if faults are skipped."""
+        try:
+            episode = common_episode(self.source, name, [camera.name for camera in self.layout.cameras])
+            write_shard(episode, self.layout, self.shards, self.source.skip_bad, self.made_of[name])
+        except OutputError:
+            raise
+        except HandloomError as failure:
+            if not self.source.skip_bad:
+                raise
+            return str(failure)
+        return None
+
+
+def _write_all(job: _Job, names: list[str], workers: int) -> Iterator[tuple[str, str | None]]:
     """Every name in order, with what is wrong with it; the first fault is raised unless faults are skipped."""
     if workers == 1 or len(names) < 2:
         for name in names:
-            yield name, _write(source, layout, shards, name)
+            yield name, job.write(name)
         return
     # Not forked: FFmpeg and OpenCV keep threads that a fork would lose.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(names)), context, _start, (source, layout, shards)) as pool:
+    with ProcessPoolExecutor(min(workers, len(names)), context, _start, (job,)) as pool:
         jobs: list[tuple[str, Future[str | None]]] = [(name, pool.submit(_write_here, name)) for name in names]
         try:
-            for name, job in jobs:
-                yield name, job.result()
+            for name, pending in jobs:
+                yield name, pending.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _write(source: EpisodeSource, layout: StoreLayout, shards: Path, name: str) -> str | None:
-    try:
-        write_shard(source.read(name), layout, shards, source.skip_bad)
-    except OutputError:
-        raise
-    except HandloomError as failure:
-        if not source.skip_bad:
-            raise
-        return str(failure)
-    return None
+_job: _Job
 
 
-_job: tuple[EpisodeSource, StoreLayout, Path]
-
-
-def _start(source: EpisodeSource, layout: StoreLayout, shards: Path) -> None:
-    """Sent once to each worker: a source may hold large tables."""
+def _start(job: _Job) -> None:
     global _job
     exit_with_parent()
-    _job = source, layout, shards
+    _job = job
 
 
 def _write_here(name: str) -> str | None:
-    return _write(*_job, name)
-
-
-def _plan(
-    source: EpisodeSource, part: Path, wanted: dict[str, Any], size: Size | None, cameras: tuple[str, ...]
-) -> StoreLayout:
-    """The layout of the store: that of an interrupted run, or of the first recording that can be used."""
-    path = part / _PLAN
-    if path.exists():
-        plan = parse_json(path, read_text(path))
-        if differing := [key for key in ("size", "cameras") if plan["wanted"][key] != wanted[key]]:
-            raise OutputError(
-                f"{part} was begun with another {' and '.join(differing)}; finish it with the same, or delete it"
-            )
-        return layout_from_json(plan["layout"], str(path))
-    faults = []
-    for name in source.names:
-        try:
-            layout = layout_of(source.read(name), size, cameras)
-        except HandloomError as failure:
-            if not source.skip_bad:
-                raise
-            faults.append(str(failure))
-            continue
-        write_text(path, json_text({"wanted": wanted, "layout": layout.as_json()}))
-        return layout
-    raise InputError(f"none of the {len(source.names)} recordings can be used; the first: {''.join(faults[:1])}")
-
-
-def _finished(out: Path, wanted: dict[str, Any]) -> Prepared:
-    """What is in a store that is whole already."""
-    path = out / HANDLOOM
-    if not path.is_file():
-        raise OutputError(f"{out} is there already and is no store; choose another folder")
-    about = json.loads(path.read_text(encoding="utf-8"))
-    if about["prepared_with"] != json.loads(json_text(wanted)):
-        raise OutputError(
-            f"{out} was prepared with other settings or from other recordings; choose another folder, or delete it"
-        )
-    left_out = tuple(Problem(*problem) for problem in about["left_out"])
-    recordings = int(about["recordings"])
-    return Prepared(out, recordings, int(about["frames"]), recordings, left_out)
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
+    return _job.write(name)

@@ -1,7 +1,10 @@
 """One recording on its way into a store: a folder that is either whole or not there."""
 
 import json
+import os
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -14,17 +17,19 @@ import numpy as np
 import pyarrow.parquet as pq
 from jaxtyping import UInt8
 
-from handloom.datasets.columns import to_table
+from handloom.datasets.columns import Columns, to_table
 from handloom.datasets.frames import frame_columns
-from handloom.datasets.layout import PICTURED, StoreLayout, camera_feature, check_fits
+from handloom.datasets.layout import PICTURED, StoredCamera, StoreLayout, camera_feature, check_fits
 from handloom.errors import InputError, OutputError
 from handloom.formats.atomic import json_text, write_text
 from handloom.formats.cameras import camera_to_dict
-from handloom.formats.episode import CameraStream, Episode, Problem
+from handloom.formats.episode import Episode, Problem
 from handloom.formats.pictures import picture_getter
 from handloom.video import VideoWriter
 
 FRAMES, ABOUT = "frames.parquet", "about.json"
+OF_STORE = ("episode_index", "index", "task_index", "label.action", "label.verb", "label.noun")
+"""Columns that follow from a recording's place among the others and from the labels of all."""
 GROUP = 8
 """Frames from one key frame to the next: a frame is found after at most seven others."""
 
@@ -33,45 +38,29 @@ GROUP = 8
 ENCODER = {"preset": "veryfast", "tune": "fastdecode", "crf": "20", "bf": "0", "g": str(GROUP), "keyint_min": "1"}
 
 
-class StoreVideo(VideoWriter):
-    """MP4 of a constant rate that decodes fast: picture k is shown from k / fps on."""
-
-    def __init__(self, path: Path, width: int, height: int, fps: int) -> None:
-        super().__init__(path, width, height, Fraction(1, fps), fps)
-        self._stream.codec_context.options = ENCODER
-        self._stream.codec_context.thread_count = 1
-
-
 def shard_folder(shards: Path, episode_name: str) -> Path:
     """Where the shard of a recording stands once it is whole."""
     return shards / f"recording-{quote(episode_name, safe=' ')}"
 
 
-def write_shard(episode: Episode, layout: StoreLayout, shards: Path, skip_bad: bool) -> list[Problem]:
-    """Write the shard of a recording: numbers, videos, and what is known of it as a whole.
+def write_shard(episode: Episode, layout: StoreLayout, shards: Path, skip_bad: bool, made_of: str = "") -> None:
+    """Write the shard of a recording: numbers, videos, and what is known of it as a whole, problems included.
 
     Args:
         episode: of any size of pictures; they are scaled to that of the layout.
         layout: of the store.
         shards: the folder of all shards.
         skip_bad: store a missing picture as a black one that is marked, instead of stopping.
-
-    Returns:
-        What was left out.
+        made_of: the recording's `EpisodeSource.made_of`, to be found again in the shard.
 
     Raises:
         InputError: the recording does not fit, or a picture is missing or of a wrong size.
         OutputError: the disk is full, ...
     """
     check_fits(episode, layout)
-    final = shard_folder(shards, episode.name)
-    part = final.with_name(final.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        part.mkdir(parents=True)
+    with _whole_shard(shard_folder(shards, episode.name)) as part:
         columns = frame_columns(episode, layout)
-        streams = [episode.stream(camera.name) for camera in layout.cameras if camera.pictures]
-        videos = [_Video(episode, stream, layout, part, skip_bad) for stream in streams]
+        videos = [_Video(episode, camera, layout.fps, part, skip_bad) for camera in layout.pictured]
         _write_videos(videos, len(episode))
         for video in videos:
             columns[camera_feature(video.name, PICTURED)] = video.pictured
@@ -79,16 +68,57 @@ def write_shard(episode: Episode, layout: StoreLayout, shards: Path, skip_bad: b
         pq.write_table(to_table(columns, layout.features()), part / FRAMES)
         about = _about(episode, layout) | {
             "histograms": {video.name: video.histogram for video in videos},
+            "sampled": {video.name: video.sampled for video in videos},
             "problems": [list(problem) for problem in problems],
+            "made_of": made_of,
         }
         write_text(part / ABOUT, json_text(about))
+
+
+def restore_shard(
+    shards: Path, about: Mapping[str, Any], columns: Columns, layout: StoreLayout, videos: Mapping[str, Path]
+) -> None:
+    """Make the shard of a recording out of what a finished store holds of it; `write_shard` would make the same.
+
+    Args:
+        shards: the folder of all shards.
+        about: what `read_about` gave of it.
+        columns: all columns of the store; those that follow from other recordings are left out.
+        layout: of the store.
+        videos: by name of the camera.
+
+    Raises:
+        OutputError: the disk is full, ...
+    """
+    with _whole_shard(shard_folder(shards, about["name"])) as part:
+        own = {name: column for name, column in columns.items() if name not in OF_STORE}
+        pq.write_table(to_table(own, layout.features()), part / FRAMES)
+        for name, video in videos.items():
+            link(video, part / f"{name}.mp4")
+        write_text(part / ABOUT, json_text(about))
+
+
+@contextmanager
+def _whole_shard(final: Path) -> Iterator[Path]:
+    part = final.with_name(final.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        yield part
         shutil.rmtree(final, ignore_errors=True)
         part.rename(final)
     except OSError as failure:
         raise OutputError(f"cannot write {part}: {failure.strerror or failure}") from failure
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return problems
+
+
+def link(source: Path, target: Path) -> None:
+    """The same file under a second name, or a copy on file systems that cannot do that."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def read_about(shard: Path) -> dict[str, Any]:
@@ -98,7 +128,7 @@ def read_about(shard: Path) -> dict[str, Any]:
 
 
 def _about(episode: Episode, layout: StoreLayout) -> dict[str, Any]:
-    cameras = {camera.name: episode.stream(camera.name).camera.resized(*layout.size) for camera in layout.cameras}
+    cameras = {camera.name: episode.stream(camera.name).camera.resized(*camera.size) for camera in layout.cameras}
     return {
         "name": episode.name,
         "length": len(episode),
@@ -113,19 +143,19 @@ def _about(episode: Episode, layout: StoreLayout) -> dict[str, Any]:
 class _Video:
     """One camera's pictures on their way into the store."""
 
-    def __init__(
-        self, episode: Episode, stream: CameraStream, layout: StoreLayout, folder: Path, skip_bad: bool
-    ) -> None:
+    def __init__(self, episode: Episode, stored: StoredCamera, fps: int, folder: Path, skip_bad: bool) -> None:
+        stream = episode.stream(stored.name)
         self.name, self._place, self._skip_bad = stream.name, f"{episode.name}, camera {stream.name}", skip_bad
-        self._size, self._fps, self._path = layout.size, layout.fps, folder / f"{stream.name}.mp4"
+        self._size, self._fps, self._path = stored.size, fps, folder / f"{stream.name}.mp4"
         self._expected = stream.camera.height, stream.camera.width, 3
         self.pictured = np.zeros(len(episode), bool)
         self.problems: list[Problem] = []
-        self.histogram = np.zeros((3, 256), np.int64)
+        self.histogram, self.sampled = np.zeros((3, 256), np.int64), 0
         # As many pictures as LeRobot's own statistics use.
-        self._sampled = max(1, int(len(episode) / max(100, len(episode) ** 0.75)))
+        self._every = max(1, int(len(episode) / max(100, len(episode) ** 0.75)))
         self._picture = picture_getter(stream)
-        self._writer = StoreVideo(self._path, *layout.size, layout.fps)
+        # Picture k is shown from k / fps on.
+        self._writer = VideoWriter(self._path, *stored.size, Fraction(1, fps), fps, ENCODER, threads=1)
 
     def write(self, frame: int) -> None:
         """Append the picture of the next frame, scaled; black where there is none."""
@@ -137,7 +167,8 @@ class _Video:
         elif picture.shape[:2] != (height, width):
             picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
         self._writer.write(picture, frame)
-        if frame % self._sampled == 0:
+        if frame % self._every == 0:
+            self.sampled += 1
             thinned = picture[::4, ::4].reshape(-1, 3)
             self.histogram += np.stack([np.bincount(channel, minlength=256) for channel in thinned.T])
 

@@ -156,10 +156,10 @@ class Store:
         return self.recordings[index]
 
     def _stream(self, recording: StoredRecording, columns: Columns, name: str) -> CameraStream:
-        camera = next(camera for camera in self.layout.cameras if camera.name == name)
+        camera = self.layout.camera(name)
         boxes = columns[camera_feature(name, BOXES)]
         pictures = None
-        if camera.pictures:
+        if self.layout.pictures:
             path, first = recording.videos[name]
             pictured = columns[camera_feature(name, PICTURED)]
             pictures = VideoSpan(path, np.where(pictured, first + np.arange(recording.length), -1))

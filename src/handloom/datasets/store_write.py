@@ -1,8 +1,6 @@
 """Whole recordings into a LeRobot v3 data set (facts: docs/formats.md; huggingface/lerobot, release 0.6.1)."""
 
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pyarrow.parquet as pq
 from handloom.datasets.columns import read_columns, to_table
 from handloom.datasets.labels import KINDS, UNLABELLED, Vocabulary, frame_labels, vocabulary
 from handloom.datasets.layout import VIDEO, StoreLayout
-from handloom.datasets.shard import ENCODER, FRAMES, GROUP, read_about
+from handloom.datasets.shard import ENCODER, FRAMES, GROUP, link, read_about
 from handloom.datasets.statistics import column_statistics, picture_statistics
 from handloom.formats.atomic import json_text, write_text
 from handloom.formats.episode import Problem
@@ -22,7 +20,10 @@ from handloom.formats.episode import Problem
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
-INFO, TASKS, STATS, HANDLOOM = "meta/info.json", "meta/tasks.parquet", "meta/stats.json", "meta/handloom.json"
+INFO, TASKS, STATS = "meta/info.json", "meta/tasks.parquet", "meta/stats.json"
+HANDLOOM, SHARDS = "meta/handloom.json", "meta/shards.json"
+FORMAT = 2
+"""Version of what Handloom adds to LeRobot's layout; 2: a size per camera."""
 CHUNK = 1000
 """Files per folder. Every recording has a data file and video files of its own."""
 
@@ -40,6 +41,7 @@ def write_store(
     shards: Sequence[Path],
     left_out: Sequence[Problem],
     prepared_with: Mapping[str, Any],
+    made_of: Mapping[str, Any],
 ) -> int:
     """Put whole shards together to a store in the new folder `root`; the shards stay as they are.
 
@@ -49,6 +51,7 @@ def write_store(
         shards: folders that `write_shard` made, in the order of the recordings.
         left_out: everything that is not in the store.
         prepared_with: settings, to be found again in meta/handloom.json.
+        made_of: what tells whether the source has changed, to be found again in meta/shards.json.
 
     Returns:
         Number of frames.
@@ -71,13 +74,13 @@ def write_store(
         for key in layout.video_keys:
             video = root / VIDEO_PATH.format(video_key=key, **_place(number))
             video.parent.mkdir(parents=True, exist_ok=True)
-            _link(shard / f"{key.removeprefix(VIDEO)}.mp4", video)
+            link(shard / f"{key.removeprefix(VIDEO)}.mp4", video)
     tasks = [UNLABELLED, *(label.name for label in words["action"])]
     _write_tasks(root / TASKS, tasks)
     _write_episodes(root / EPISODES_PATH, layout, abouts, begin)
     write_text(root / STATS, json_text(_stats(root, layout, abouts)))
     about_store = {
-        "version": 1,
+        "version": FORMAT,
         "layout": layout.as_json(),
         **{f"{kind}s": [label._asdict() for label in words[kind]] for kind in KINDS},
         "recordings": len(abouts),
@@ -87,6 +90,7 @@ def write_store(
         "conventions": _CONVENTIONS,
     }
     write_text(root / HANDLOOM, json_text(about_store, indent=1))
+    write_text(root / SHARDS, json_text({**made_of, "shards": abouts}))
     write_text(root / INFO, json_text(_info(layout, begin[-1], len(abouts), len(tasks)), indent=1))
     write_text(root / "README.md", _card(layout, len(abouts), begin[-1]))
     return int(begin[-1])
@@ -201,18 +205,18 @@ def _stats(root: Path, layout: StoreLayout, abouts: Abouts) -> dict[str, Any]:
         if feature["dtype"] != "video":
             stats[name] = column_statistics(np.concatenate([read_columns(p, features, [name])[name] for p in paths]))
     for key in layout.video_keys:
-        histogram = sum(np.array(about["histograms"][key.removeprefix(VIDEO)]) for about in abouts)
-        stats[key] = picture_statistics(np.asarray(histogram), sum(about["length"] for about in abouts))
+        name = key.removeprefix(VIDEO)
+        histogram = sum(np.array(about["histograms"][name]) for about in abouts)
+        stats[key] = picture_statistics(np.asarray(histogram), sum(about["sampled"][name] for about in abouts))
     return stats
 
 
 def _info(layout: StoreLayout, frames: int, episodes: int, tasks: int) -> dict[str, Any]:
-    width, height = layout.size
     features = layout.features()
-    for key in layout.video_keys:
-        features[key]["info"] = {
-            "video.height": height,
-            "video.width": width,
+    for camera in layout.pictured:
+        features[VIDEO + camera.name]["info"] = {
+            "video.height": camera.height,
+            "video.width": camera.width,
             "video.codec": "h264",
             "video.pix_fmt": "yuv420p",
             "video.fps": layout.fps,
@@ -240,17 +244,10 @@ def _info(layout: StoreLayout, frames: int, episodes: int, tasks: int) -> dict[s
 
 
 def _card(layout: StoreLayout, episodes: int, frames: int) -> str:
+    videos = "One MP4 per recording and camera." if layout.pictures else "Poses alone: no videos."
     return (
         "---\ntags: [LeRobot]\ntask_categories: [robotics]\n"
         "configs:\n- config_name: default\n  data_files: data/*/*.parquet\n---\n"
         f"# {layout.dataset}\n\nA LeRobot v3.0 data set of {episodes} recordings, {frames} frames at "
-        f"{layout.fps} frames/s, written by Handloom. One MP4 per recording and camera.\n\n{_CONVENTIONS}\n"
+        f"{layout.fps} frames/s, written by Handloom. {videos}\n\n{_CONVENTIONS}\n"
     )
-
-
-def _link(source: Path, target: Path) -> None:
-    """The same file under a second name, or a copy on file systems that cannot do that."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

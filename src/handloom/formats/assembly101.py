@@ -11,21 +11,22 @@ from jaxtyping import Bool, Float, Int
 from handloom.errors import InputError
 from handloom.formats.assembly_actions import FOLDER, Recording, read_actions, segments_of
 from handloom.formats.assembly_calibration import pinhole, read_calib_text, read_rig
-from handloom.formats.assembly_names import EGO_SIZE, EXO_SIZE, ID_RATE, is_egocentric, parse_sequence
-from handloom.formats.dataset_files import Faults, existing_folder, world_hands
+from handloom.formats.assembly_names import COMMON_NAMES, EGO_SIZE, EXO_SIZE, ID_RATE, is_egocentric, parse_sequence
+from handloom.formats.dataset_files import Faults, existing_folder, fingerprint, world_hands
 from handloom.formats.episode import CameraStream, Episode, EpisodeSource, Problem, VideoSpan
 from handloom.formats.pictures import fitted, video_facts
 from handloom.formats.text_files import parse_json, read_text
 from handloom.geometry import Camera, invert_rigid
-from handloom.skeleton import HANDS, JOINT_COUNT
+from handloom.skeleton import HANDS, JOINT_COUNT, reorder
+
+_Cameras = dict[str, tuple[Camera | list[float], Float[np.ndarray, "4 4"]]]
+"""Intrinsics, or the nine numbers of K, and camera_from_world in metres, by name."""
 
 POSES, VIDEOS, RIGS = "poses@60fps", "recordings", "calib"
 
-ORDER = (5, 20, 6, 7, 0, 8, 9, 10, 1, 11, 12, 13, 2, 14, 15, 16, 3, 17, 18, 19, 4)
-"""`ours = theirs[..., ORDER, :]`, but for the base of the thumb, which Assembly101 does not have: its landmark 20 is
-the centre of the palm."""
-
 THUMB_BASE = 1
+"""The joint that Assembly101 does not have; its landmark 20, the centre of the palm, stands there."""
+
 _REAL = np.arange(JOINT_COUNT) != THUMB_BASE
 
 
@@ -53,6 +54,8 @@ def read_assembly101(
 class Assembly101(EpisodeSource):
     """See `read_assembly101`."""
 
+    common_names = COMMON_NAMES
+
     def __init__(self, root: Path, skip_bad: bool, rate: int, cameras: Sequence[str] | None) -> None:
         super().__init__(skip_bad)
         if rate not in (30, ID_RATE):
@@ -64,8 +67,19 @@ class Assembly101(EpisodeSource):
         self.names = tuple(sorted(path.stem for path in poses.glob("*.json")))
         if not self.names:
             raise InputError(f"{poses}: no file such as nusar-2021_action_both_....json")
+        self.pictures_belong = f"{root / VIDEOS / self.names[0]}/C10095_rgb.mp4 and so on, with calib.txt beside them"
         for name in sorted(self._actions.keys() - set(self.names)):
             self.problems.append(Problem(name, f"has actions but no poses in {poses}"))
+
+    def cameras_of(self, name: str) -> tuple[str, ...]:
+        """See `EpisodeSource.cameras_of`."""
+        return tuple(camera for camera in self._known(name)[1] if self.cameras is None or camera in self.cameras)
+
+    def made_of(self, name: str) -> str:
+        """See `EpisodeSource.made_of`."""
+        places = [self.root / POSES / f"{name}.json", self.root / RIGS / f"{name}.json", self.root / VIDEOS / name]
+        recording = self._actions.get(name)
+        return fingerprint(self.root, places, self.rate, recording and recording.facts)
 
     def read(self, name: str) -> Episode:
         """One recording; see `EpisodeSource.read`."""
@@ -90,22 +104,22 @@ class Assembly101(EpisodeSource):
             problems=tuple(faults.found),
         )
 
-    def _streams(self, name: str, ids: Int[np.ndarray, "T"], faults: Faults) -> list[CameraStream]:
-        folder = self.root / VIDEOS / name
-        raw, text = self.root / RIGS / f"{name}.json", folder / "calib.txt"
-        known: dict[str, tuple[Camera | list[float], Float[np.ndarray, "4 4"]]] = {}
+    def _known(self, name: str) -> tuple[Path, _Cameras]:
+        """The calibration of a recording: its file and the cameras in it; none where there is no file."""
+        raw, text = self.root / RIGS / f"{name}.json", self.root / VIDEOS / name / "calib.txt"
         if raw.is_file():
-            known |= {item.name: (item.camera, item.camera_from_parent) for item in read_rig(raw).values()}
-        elif text.is_file():
-            known |= read_calib_text(text)
-        place = raw if raw.is_file() else text
-        streams = []
+            return raw, {item.name: (item.camera, item.camera_from_parent) for item in read_rig(raw).values()}
+        return text, dict(read_calib_text(text)) if text.is_file() else {}
+
+    def _streams(self, name: str, ids: Int[np.ndarray, "T"], faults: Faults) -> list[CameraStream]:
+        folder, streams = self.root / VIDEOS / name, []
+        place, known = self._known(name)
         for camera, (intrinsics, camera_from_parent) in known.items():
             if self.cameras is not None and camera not in self.cameras:
                 continue
             video, span = folder / f"{camera}.mp4", None
             size = None
-            if video.is_file():
+            if video.is_file() and self.with_pictures:
                 size, count, rate = video_facts(video)
                 span = _span(video, count, rate, ids, faults)
             if isinstance(intrinsics, Camera):
@@ -159,7 +173,7 @@ def _read_poses(
     joints = np.array(landmarks, np.float64).reshape(-1, 2, JOINT_COUNT, 3)
     tracked = np.isfinite(joints).all((-2, -1)) & (joints != 0).any((-2, -1))
     valid = tracked[..., None] & _REAL
-    return ids, joints[:, :, ORDER] / 1000, valid, np.repeat(confidence[..., None], JOINT_COUNT, axis=-1)
+    return ids, reorder(joints, "assembly101") / 1000, valid, np.repeat(confidence[..., None], JOINT_COUNT, axis=-1)
 
 
 def _hand(frame: Any, key: str) -> tuple[list[list[float]] | None, float, str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from handloom.errors import OutputError
-from handloom.formats.assembly101 import ORDER, POSES, RIGS, THUMB_BASE, VIDEOS
+from handloom.formats.assembly101 import POSES, RIGS, THUMB_BASE, VIDEOS
 from handloom.formats.assembly_actions import FOLDER, write_actions
 from handloom.formats.assembly_calibration import RigCamera, write_rig
 from handloom.formats.assembly_names import ID_RATE, is_egocentric, parse_sequence
@@ -18,9 +18,9 @@ from handloom.formats.dataset_files import whole_folder, whole_hands
 from handloom.formats.episode import Episode
 from handloom.formats.pictures import write_videos
 from handloom.geometry import invert_rigid
-from handloom.skeleton import PALM
+from handloom.skeleton import JOINT_ORDERS, PALM
 
-_INVERSE_ORDER = np.argsort(ORDER)
+_INVERSE_ORDER = np.argsort(JOINT_ORDERS["assembly101"])
 
 
 def write_assembly101(root: Path | str, episodes: Iterable[Episode]) -> None:

@@ -44,6 +44,11 @@ class Recording:
     toy_name: str = ""
     actions: list[Action] = field(default_factory=list)
 
+    @property
+    def facts(self) -> tuple[object, ...]:
+        """All that it says, but not in which lines."""
+        return self.split, self.toy_name, [(item.first, item.last, item.segment) for item in self.actions]
+
 
 def read_actions(folder: Path, faults: Faults) -> dict[str, Recording]:
     """The actions of every recording, each once, whatever number of views repeats it.
@@ -65,12 +70,21 @@ def read_actions(folder: Path, faults: Faults) -> dict[str, Recording]:
     return recordings
 
 
-def segments_of(recording: Recording, frame_ids: Int[np.ndarray, "T"], faults: Faults) -> list[LabelledSegment]:
-    """The actions as segments of an episode with these frames; actions before or after all of them are left out."""
+def segments_of(
+    recording: Recording, frame_ids: Int[np.ndarray, "T"], faults: Faults, excerpt: bool = False
+) -> list[LabelledSegment]:
+    """The actions as segments of an episode with these frames.
+
+    Actions before or after all of them are faults, unless the episode is an `excerpt` of the recording.
+    """
     segments = []
     for action in recording.actions:
         start, end = (int(index) for index in np.searchsorted(frame_ids, (action.first, action.last)))
         if action.last <= frame_ids[0] or action.first > frame_ids[-1]:
+            if not excerpt:
+                span = f"{action.first // _IDS_PER_FRAME} ... {action.last // _IDS_PER_FRAME - 1}"
+                known = f"{frame_ids[0] // _IDS_PER_FRAME} ... {frame_ids[-1] // _IDS_PER_FRAME}"
+                faults.add(action.place, f"frames {span}, but the recording has {known} (30 per second)")
             continue
         if start == end:
             faults.add(action.place, "no labelled frame lies in this action")

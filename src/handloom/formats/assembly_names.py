@@ -31,6 +31,9 @@ EGO_CAMERAS = (
 )
 """Views e1 ... e4 of the headset, of which there are two."""
 
+COMMON_NAMES = {name: f"e{view}" for view, names in enumerate(EGO_CAMERAS, 1) for name in names}
+"""What AssemblyHands calls the views of either headset."""
+
 EXO_SIZE, EGO_SIZE = (1920, 1080), (636, 480)
 
 _SEQUENCE = re.compile(r".+_\d+-(?P<toy>\w+?)_(?P<subject>\d+)_user_id_.+")

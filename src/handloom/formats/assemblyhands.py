@@ -11,9 +11,9 @@ from jaxtyping import Float, Int
 from handloom.errors import CalibrationError, InputError
 from handloom.formats.assembly_actions import FOLDER, Recording, read_actions, segments_of
 from handloom.formats.assembly_calibration import pinhole, read_calib_text
-from handloom.formats.assembly_names import EXO_SIZE, ID_RATE, is_egocentric, parse_sequence
+from handloom.formats.assembly_names import COMMON_NAMES, EXO_SIZE, ID_RATE, is_egocentric, parse_sequence
 from handloom.formats.assemblyhands_files import SequenceFiles, View, file_of, read_split, transforms
-from handloom.formats.dataset_files import Faults, existing_folder, inside, world_hands
+from handloom.formats.dataset_files import Faults, existing_folder, fingerprint, inside, world_hands
 from handloom.formats.episode import SPLITS, CameraStream, Episode, EpisodeSource, PictureFiles, VideoSpan
 from handloom.formats.pictures import video_facts
 from handloom.geometry import apply_rigid, invert_rigid
@@ -55,6 +55,8 @@ def read_assemblyhands(
 class AssemblyHands(EpisodeSource):
     """See `read_assemblyhands`."""
 
+    common_names = COMMON_NAMES
+
     def __init__(
         self, root: Path, skip_bad: bool, splits: Sequence[str], cameras: Sequence[str] | None, actions: Path | None
     ) -> None:
@@ -73,8 +75,24 @@ class AssemblyHands(EpisodeSource):
         self.names = tuple(self._files)
         if not self.names:
             raise InputError(f"{annotations}: no recording in {', '.join(splits)}; finish the download")
+        self.pictures_belong = (
+            f"{root}/images/ego_images_rectified and {root / EXO_FOLDER} (one folder per recording in each)"
+        )
         folder = actions or (root / FOLDER if (root / FOLDER).is_dir() else None)
         self._actions: dict[str, Recording] = {} if folder is None else read_actions(folder, faults)
+
+    def cameras_of(self, name: str) -> tuple[str, ...]:
+        """See `EpisodeSource.cameras_of`."""
+        return tuple(filter(self._wanted, (*sorted(self._files[name].views), *self._fixed(name))))
+
+    def made_of(self, name: str) -> str:
+        """See `EpisodeSource.made_of`. The files of annotations belong to all recordings of a split."""
+        split, images, fixed = self._splits[name], self.root / "images", self.root / EXO_FOLDER / name
+        places = [file_of(self.root, split, kind) for kind in ("ego_data", "ego_calib", "joint_3d")]
+        for view in self._files[name].views.values():
+            places += sorted({inside(images, file, name).parent for file in view.files})
+        recording = self._actions.get(name)
+        return fingerprint(self.root, [*places, fixed], recording and recording.facts)
 
     def read(self, name: str) -> Episode:
         """One recording; see `EpisodeSource.read`."""
@@ -84,9 +102,9 @@ class AssemblyHands(EpisodeSource):
         subject, toy = parse_sequence(name, files.place)
         ids = files.frame_ids
         hands = _hands(files)
-        streams = [self._ego(name, camera, view, hands, faults) for camera, view in sorted(files.views.items())]
+        views = [(camera, view) for camera, view in sorted(files.views.items()) if self._wanted(camera)]
+        streams = [self._ego(name, camera, view, hands, faults) for camera, view in views]
         streams += self._exo(name, ids, hands, faults)
-        wanted = [stream for stream in streams if self.cameras is None or stream.name in self.cameras]
         recording = self._actions.get(name)
         return Episode(
             dataset="assemblyhands",
@@ -96,11 +114,20 @@ class AssemblyHands(EpisodeSource):
             frame_ids=ids,
             frame_rate=Fraction(FRAME_RATE),
             hands=hands,
-            streams=tuple(wanted),
-            segments=() if recording is None else tuple(segments_of(recording, ids, faults)),
+            streams=tuple(streams),
+            segments=() if recording is None else tuple(segments_of(recording, ids, faults, excerpt=True)),
             scene=(recording.toy_name if recording else "") or toy,
             problems=tuple(faults.found),
         )
+
+    def _wanted(self, camera: str) -> bool:
+        return self.cameras is None or camera in self.cameras
+
+    def _fixed(self, name: str) -> dict[str, tuple[list[float], Float[np.ndarray, "4 4"]]]:
+        """Intrinsics and poses of the fixed cameras; that of the headset, which the file also tells, is none."""
+        folder = self.root / EXO_FOLDER / name
+        known = read_calib_text(folder / "calib.txt") if folder.is_dir() else {}
+        return {camera: values for camera, values in known.items() if not is_egocentric(camera)}
 
     def _ego(self, name: str, camera: str, view: View, hands: HandTrack, faults: Faults) -> CameraStream:
         files, split = self._files[name], self._splits[name]
@@ -143,7 +170,7 @@ class AssemblyHands(EpisodeSource):
         self, view: View, rows: Int[np.ndarray, "n"], known: np.ndarray, T: int, faults: Faults
     ) -> PictureFiles | None:
         images = self.root / "images"
-        if not images.is_dir():
+        if not images.is_dir() or not self.with_pictures:
             return None
         paths: list[Path | None] = [None] * T
         listed: dict[Path, set[str]] = {}
@@ -162,17 +189,14 @@ class AssemblyHands(EpisodeSource):
         return PictureFiles(tuple(paths))
 
     def _exo(self, name: str, ids: Int[np.ndarray, "T"], hands: HandTrack, faults: Faults) -> list[CameraStream]:
-        folder = self.root / EXO_FOLDER / name
-        if not folder.is_dir():
-            return []
-        path = folder / "calib.txt"
-        streams = []
-        for camera, (K, camera_from_world) in read_calib_text(path).items():
-            if is_egocentric(camera):
-                continue  # a fixed pose of the headset is none
+        folder, streams = self.root / EXO_FOLDER / name, []
+        path, fixed = folder / "calib.txt", self._fixed(name)
+        for camera, (K, camera_from_world) in fixed.items():
+            if not self._wanted(camera):
+                continue
             video, place = folder / f"{camera}.mp4", f"{path}, {camera}"
             size, span = EXO_SIZE, None
-            if video.is_file():
+            if video.is_file() and self.with_pictures:
                 size, count, _ = video_facts(video)
                 span = _span(video, count, ids, faults)
             poses = np.tile(invert_rigid(camera_from_world), (len(ids), 1, 1))
@@ -180,7 +204,7 @@ class AssemblyHands(EpisodeSource):
             _check_in_front(place, stream, hands)
             streams.append(stream)
         videos = {file.stem for file in folder.glob("*.mp4")}
-        if lone := sorted(videos - {stream.name for stream in streams}):
+        if lone := sorted(videos - fixed.keys()):
             raise CalibrationError(
                 f"{path}: no camera {lone[0]}, of which there is a video; is it that of another rig?"
             )

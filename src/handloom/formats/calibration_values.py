@@ -96,3 +96,10 @@ def camera_from_opencv(place: str, K: list[float], coefficients: list[float], fi
     if found == 0:
         return camera_from_matrix(place, Pinhole, K, [], size)
     return camera_from_matrix(place, BrownConrady, K, coefficients[:8], size)
+
+
+def same_shape(camera: Camera, size: tuple[int, int]) -> bool:
+    """Whether pictures of this (width, height) can be those of the camera, scaled and rounded to whole pixels."""
+    width, height = size
+    off = min(abs(camera.width * height / camera.height - width), abs(camera.height * width / camera.width - height))
+    return off <= 1

@@ -10,7 +10,7 @@ import yaml
 
 from handloom.errors import CalibrationError, OutputError
 from handloom.formats.atomic import write_text
-from handloom.formats.calibration_values import Size, build_camera, number, numbers, pixels
+from handloom.formats.calibration_values import Size, build_camera, number, numbers, pixels, same_shape
 from handloom.formats.markup import parse_xml, parse_yaml
 from handloom.formats.opencv_calibration import camera_from_opencv_fields, is_opencv, size_of
 from handloom.formats.text_calibration import camera_from_dat, camera_from_h2o, is_dat, is_h2o
@@ -183,9 +183,7 @@ def _for_size(place: str, camera: Camera, size: Size | None, rescale: bool) -> C
     mismatch = f"{place} is for {camera.width} x {camera.height} but the video is {width} x {height}"
     if (height, width) == (camera.width, camera.height):
         raise CalibrationError(f"{mismatch}; the sides are swapped: calibrate with images that stand as the video does")
-    # Scaled sizes are rounded to whole pixels.
-    off = min(abs(camera.width * height / camera.height - width), abs(camera.height * width / camera.width - height))
-    if off > 1:
+    if not same_shape(camera, size):
         raise CalibrationError(f"{mismatch}; the shape differs, so use the calibration of this video's mode")
     if not rescale:
         raise CalibrationError(

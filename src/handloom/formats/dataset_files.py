@@ -1,8 +1,9 @@
 """What the readers and writers of data set trees share: faults with their place, safe paths, tables of numbers."""
 
+import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
@@ -60,6 +61,27 @@ def inside(root: Path, name: str, place: object) -> Path:
     if not name or parts.is_absolute() or ".." in parts.parts or ":" in name:
         raise InputError(f"{place}: {name!r} leaves the data set's folder; annotations may only name files in it")
     return root / parts
+
+
+def fingerprint(root: Path, places: Iterable[Path], *facts: object) -> str:
+    """A digest of files by name under `root`, size and time of change, and of anything else by its text.
+
+    Args:
+        root: of the tree; where it stands does not count.
+        places: files, and folders for all files right in them; those that are not there count, too.
+        facts: plain values: what shared tables say.
+    """
+    digest = hashlib.sha256(repr(facts).encode())
+    for place in places:
+        states: list[tuple[str, os.stat_result]] = []
+        if place.is_dir():
+            with os.scandir(place) as entries:
+                states = sorted((entry.name, entry.stat()) for entry in entries if entry.is_file())
+        elif place.exists():
+            states = [("", place.stat())]
+        found = [(label, state.st_size, state.st_mtime_ns) for label, state in states]
+        digest.update(repr((place.relative_to(root).as_posix(), found)).encode())
+    return digest.hexdigest()
 
 
 def numbered_files(folder: Path, prefix: str, suffix: str) -> dict[int, Path]:

@@ -5,10 +5,11 @@ metres, seconds, pixels; world frame; 0 left, 1 right; the 21 joints of `skeleto
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -222,9 +223,15 @@ class EpisodeSource(ABC):
         names: of the episodes, in a fixed order.
         skip_bad: leave out what is bad and go on; otherwise the first fault raises.
         problems: what was left out, up to now, apart from what stands in an episode's own `problems`.
+        with_pictures: look for pictures; otherwise streams have none, and none are missed.
+        pictures_belong: where pictures are looked for, to be told to a user who has put them elsewhere.
+        common_names: what one camera is called in a store where its own name differs between recordings.
     """
 
     names: tuple[str, ...]
+    with_pictures = True
+    pictures_belong = ""
+    common_names: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, skip_bad: bool) -> None:
         self.skip_bad = skip_bad
@@ -237,6 +244,18 @@ class EpisodeSource(ABC):
         Raises:
             InputError, CalibrationError: there is none, or a file of it cannot be used; names file and line.
         """
+
+    def cameras_of(self, name: str) -> tuple[str, ...] | None:
+        """Names of the cameras of an episode without reading it; None where only reading tells.
+
+        Raises:
+            InputError, CalibrationError: as `read`.
+        """
+        return None
+
+    def made_of(self, name: str) -> str:
+        """A digest that changes when what an episode is read from does; always the same where nothing can change."""
+        return ""
 
     def __iter__(self) -> Iterator[Episode]:
         """All episodes, one at a time; with `skip_bad`, those that cannot be read go to `problems`."""

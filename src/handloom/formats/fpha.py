@@ -12,6 +12,7 @@ from handloom.errors import InputError
 from handloom.formats.dataset_files import (
     Faults,
     existing_folder,
+    fingerprint,
     numbered_files,
     read_table,
     whole_number,
@@ -38,6 +39,7 @@ SKELETONS = ("Hand_pose_annotation_v1", "Hand_pose_annotation_v1_1")
 SPLIT_FILE = "data_split_action_recognition.txt"
 OBJECT_FILE = "action_object_info.txt"
 NO_SCENE = "-"
+CAMERA_NAME = "color"
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,22 @@ class FPHA(EpisodeSource):
         self.names = tuple(self._recordings)
         if not self.names:
             raise InputError(f"{root / SPLIT_FILE}: no recording is left")
+        folder = self._pictures or root / PICTURES[0]
+        self.pictures_belong = f"{folder / self.names[0]}/color/color_0000.jpeg and so on"
+
+    def cameras_of(self, name: str) -> tuple[str, ...]:
+        """See `EpisodeSource.cameras_of`."""
+        return (CAMERA_NAME,)
+
+    def made_of(self, name: str) -> str:
+        """See `EpisodeSource.made_of`."""
+        item = self._recordings[name]
+        places = [self._skeletons / name / "skeleton.txt"]
+        if self._pictures is not None:
+            places.append(self._pictures / name / "color")
+        noun, scene = self._objects[item.action], self._scenes.get(item.action)
+        length = self._lengths.get(name, (None,))[0]
+        return fingerprint(self.root, places, item.action, item.label, item.split, length, noun, scene)
 
     def read(self, name: str) -> Episode:
         """One recording; see `EpisodeSource.read`."""
@@ -120,7 +138,7 @@ class FPHA(EpisodeSource):
             frame_ids=frame_ids,
             frame_rate=Fraction(FRAME_RATE),
             hands=track,
-            streams=(CameraStream("color", camera, np.tile(invert_rigid(CAMERA_FROM_WORLD), (T, 1, 1)), pictures),),
+            streams=(CameraStream(CAMERA_NAME, camera, np.tile(invert_rigid(CAMERA_FROM_WORLD), (T, 1, 1)), pictures),),
             segments=(LabelledSegment(*words, item.label, 0, T),),
             object_names=tuple(name.replace("_", " ") for name in objects),
             object_labels=np.full(T, objects.index(noun)),
@@ -129,7 +147,7 @@ class FPHA(EpisodeSource):
         )
 
     def _color(self, name: str, T: int, faults: Faults) -> tuple[PictureFiles | None, Camera]:
-        if self._pictures is None:
+        if self._pictures is None or not self.with_pictures:
             return None, CAMERA
         folder = existing_folder(self._pictures / name / "color", "finish the download")
         files = numbered_files(folder, "color_", ".jpeg")

@@ -12,6 +12,7 @@ from handloom.formats.cameras import read_camera
 from handloom.formats.dataset_files import (
     Faults,
     existing_folder,
+    fingerprint,
     numbered_files,
     read_number_files,
     world_hands,
@@ -65,16 +66,28 @@ class H2O(EpisodeSource):
         self.names = _recordings(root, faults)
         if not self.names:
             raise InputError(f"{root}: no recording such as subject1/h1/0; unpack the downloaded archives here")
+        self.pictures_belong = f"{root / self.names[0] / CAMERAS[-1] / self.pictures[0]}/000000.png and so on"
         for name in sorted(self._lines.keys() - set(self.names), key=_order):
             place = self._lines[name][0].place
             faults.add(place, f"the recording {name} is not in {root}; finish the download, or skip what is bad")
+
+    def cameras_of(self, name: str) -> tuple[str, ...]:
+        """The cameras that have a folder; see `EpisodeSource.cameras_of`."""
+        return tuple(camera for camera in self.cameras if (self.root / name / camera).is_dir())
+
+    def made_of(self, name: str) -> str:
+        """See `EpisodeSource.made_of`."""
+        parts = ("cam_intrinsics.txt", "cam_pose", "hand_pose", "obj_pose_RT", *self.pictures)
+        places = (self.root / name / camera / part for camera in self.cameras_of(name) for part in parts)
+        lines = [(line.segment_id, line.label, line.first, line.last) for line in self._lines.get(name, ())]
+        return fingerprint(self.root, places, lines)
 
     def read(self, name: str) -> Episode:
         """One recording; see `EpisodeSource.read`."""
         if name not in self.names:
             raise InputError(f"{self.root} has no recording {name!r}; it has {self.names[0]}, ...")
         folder, faults = self.root / name, Faults(self.skip_bad)
-        folders = {camera: folder / camera for camera in self.cameras if (folder / camera).is_dir()}
+        folders = {camera: folder / camera for camera in self.cameras_of(name)}
         if not folders:
             raise InputError(f"{folder}: none of the cameras {', '.join(self.cameras)}; finish the download")
         # The head camera where there is one: it is the one that every download holds.
@@ -127,7 +140,7 @@ class H2O(EpisodeSource):
     def _pictures(
         self, folder: Path, camera: Camera, frame_ids: Int[np.ndarray, "T"], faults: Faults
     ) -> tuple[PictureFiles | None, Camera]:
-        for kind in self.pictures:
+        for kind in self.pictures if self.with_pictures else ():
             if files := numbered_files(folder / kind, "", PICTURES[kind]):
                 break
         else:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from handloom.errors import CalibrationError, InputError, OutputError
+from handloom.formats.calibration_values import same_shape
 from handloom.formats.episode import CameraStream, Episode, PictureFiles, RenderedPictures, VideoSpan
 from handloom.geometry import Camera
 from handloom.video import FrameLookup, VideoWriter, open_source
@@ -80,8 +81,7 @@ def fitted(camera: Camera, size: tuple[int, int], place: object) -> Camera:
         CalibrationError: the shape of the pictures is another one.
     """
     width, height = size
-    off = min(abs(camera.width * height / camera.height - width), abs(camera.height * width / camera.width - height))
-    if off > 1:
+    if not same_shape(camera, size):
         raise CalibrationError(
             f"{place}: the calibration is for {camera.width} x {camera.height}, but the pictures are {width} x {height}"
             "; is it the calibration of another camera?"

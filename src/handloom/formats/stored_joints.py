@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from handloom.errors import InputError
-from handloom.skeleton import HANDS, JOINT_ORDERS, SOURCE_JOINT_COUNTS, reorder
+from handloom.skeleton import HANDS, JOINT_ORDERS, SOURCE_JOINT_COUNTS, STAND_INS, reorder
 
 FORMAT, VERSION = "handloom-joints", 1
 HEADER_FIELDS = ("format", "version", "order", "unit", "space", "frame_rate")
@@ -142,6 +142,7 @@ def assemble(
 
     present = np.isfinite(coordinates).all(-1)
     present &= True if valid is None else valid
+    present[..., list(STAND_INS.get(header.order, ()))] = False
     # Trackers that know no missing joint write zeros for it, with confidence 0.
     if confidence is not None:
         present &= ~((coordinates == 0).all(-1) & (confidence == 0))

@@ -24,7 +24,6 @@ from handloom.progress import Progress, silent
 from handloom.simulate.plan import Layout
 from handloom.simulate.shoot import Shot, Shots
 from handloom.simulate.simulation import Options, Simulation, as_rgb, draw
-from handloom.simulate.take import Size
 from handloom.threads import exit_with_parent, single_threaded_children
 
 SHOOT, STORE = "draw", "store"
@@ -185,7 +184,7 @@ def _store_all(simulation: Simulation, shots: Shots, part: Path, workers: int, p
     names = list(simulation.names)
     if layout is Layout.NATIVE:
         frames = prepare_episodes(
-            shot, stored, _store_size(simulation), (), workers, lambda _, done, total: progress(STORE, done, total)
+            shot, stored, None, (), workers, lambda _, done, total: progress(STORE, done, total)
         ).frames
     else:
         shutil.rmtree(stored, ignore_errors=True)  # these layouts are written in one go
@@ -213,9 +212,3 @@ _WRITERS: dict[Layout, Callable[[Path, Iterable[Episode]], None]] = {
     Layout.ASSEMBLYHANDS: write_assemblyhands,
     Layout.ASSEMBLY101: write_assembly101,
 }
-
-
-def _store_size(simulation: Simulation) -> Size:
-    """A store's pictures have one size, that of the first camera."""
-    camera = simulation.rig.cameras[0].camera
-    return simulation.options.size or (camera.width, camera.height)

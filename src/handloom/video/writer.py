@@ -1,6 +1,7 @@
 """Pictures into an MP4 whose times are exactly those of the pictures."""
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from handloom.video.picture import ONE_THREAD
 # Codes of ITU-T H.273: all parts of BT.709.
 _BT709 = 1
 
-_ENCODER = {
+FAST = {
     # The fastest one: an overlay must not cost the tracker its time. Files are 2.5 times those of "veryfast".
     "preset": "ultrafast",
     "crf": "23",
@@ -41,13 +42,22 @@ class VideoWriter:
         width, height: of the pictures.
         time_base: seconds per tick of `pts`.
         frame_rate: nominal, for players; the times come from `pts`.
+        encoder: options of libx264; by default a key frame stands every two seconds.
+        threads: of the encoder. What x264 makes depends on their number.
 
     Raises:
         OutputError: the file cannot be made.
     """
 
     def __init__(
-        self, path: str | Path, width: int, height: int, time_base: Fraction, frame_rate: float | Fraction
+        self,
+        path: str | Path,
+        width: int,
+        height: int,
+        time_base: Fraction,
+        frame_rate: float | Fraction,
+        encoder: Mapping[str, str] = FAST,
+        threads: int = 2,
     ) -> None:
         self._path = Path(path)
         if self._path.suffix.lower() != ".mp4":
@@ -65,13 +75,13 @@ class VideoWriter:
         clock = {"movie_timescale": str(time_base.denominator)}
         self._container = av.open(self._file, "w", format="mp4", options=clock)
         rate = Fraction(frame_rate).limit_denominator(1001) if 0 < frame_rate < math.inf else Fraction(30)
-        options = _ENCODER | {"g": str(max(1, round(2 * rate)))}
+        options = {"g": str(max(1, round(2 * rate))), **encoder}
         self._stream = self._container.add_stream("libx264", rate=max(rate, Fraction(1, 1001)), options=options)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, self._format
         self._stream.time_base = time_base
         context = self._stream.codec_context
         context.time_base = time_base
-        context.thread_count = 2
+        context.thread_count = threads
         context.color_range = ColorRange.MPEG
         context.colorspace = context.color_primaries = context.color_trc = _BT709
 
