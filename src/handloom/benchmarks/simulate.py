@@ -103,7 +103,8 @@ class _Stand:
         head = np.array([0.05 * np.sin(sway), -0.33, 0.45])
         camera_from_world = invert_rigid(looking_at(head, np.array([0, 0.05 + 0.03 * np.cos(sway), 0.05])))
         times = [time.perf_counter()]
-        renderer._place(camera_from_world, [*self.skins[frame], shift(0, 0.05, 0.09)])
+        placements = [*self.skins[frame], shift(0, 0.05, 0.09)]
+        renderer._place(camera_from_world, placements, renderer._points, renderer._normals)
         times.append(time.perf_counter())
         count = renderer._project()
         times.append(time.perf_counter())

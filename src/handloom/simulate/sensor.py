@@ -21,6 +21,9 @@ _BYTE_DEVIATION = np.float32(np.sqrt(8 * (256**2 - 1) / 12))
 _MEAN_OF_BYTES = np.float32(8 * 127.5)
 
 
+_RANGES = {"exposure": (0, 100), "vignetting": (0, 1), "read_noise": (0, 1e6), "blur_px": (0, 50), "shutter_s": (0, 1)}
+
+
 @dataclass(frozen=True)
 class Sensor:
     """A camera's way from light to codes.
@@ -32,6 +35,7 @@ class Sensor:
         full_well: electrons at full scale; their shot noise is the root of their number.
         read_noise: standard deviation in electrons.
         blur_px: standard deviation of the lens's point spread.
+        shutter_s: how long the shutter is open; what moves meanwhile is smeared (`shutter.smeared`).
 
     Raises:
         InputError: a value that no sensor has.
@@ -43,9 +47,10 @@ class Sensor:
     full_well: float = 6000.0
     read_noise: float = 14.0
     blur_px: float = 0.5
+    shutter_s: float = 0.01
 
     def __post_init__(self) -> None:
-        for name, low, high in (("exposure", 0, 100), ("vignetting", 0, 1), ("read_noise", 0, 1e6), ("blur_px", 0, 50)):
+        for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"a sensor's {name} must lie in {low} ... {high:g}, found {value}")
@@ -66,6 +71,7 @@ class Sensor:
             full_well=float(rng.uniform(3000, 9000)),
             read_noise=float(rng.uniform(6, 24)),
             blur_px=float(rng.uniform(0.4, 0.7)),
+            shutter_s=float(rng.uniform(0.004, 0.016)),
         )
 
     def capture(

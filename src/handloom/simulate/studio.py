@@ -55,20 +55,21 @@ def simulate(
     options: Options = DEFAULTS,
     workers: int = 1,
     masks: bool = False,
+    depth: bool = False,
     progress: Progress = silent,
 ) -> Simulated:
     """Simulate a capture. An interrupted run goes on where it stopped; a finished one does nothing.
 
     Recordings are drawn one by one into `out` + ".part", then stored in the layout, then a rename makes everything
     appear at once. `truth/` in `out` holds what the layout has no place for: what each camera sees of each joint,
-    poses of hands and things, and masks.
+    poses of hands and things, and masks and depth.
 
     Args:
         rig: "h2o", "fpha", "assembly" or "desktop".
         out: folder; must be new or empty.
         options: what is simulated.
         workers: processes that draw; the result does not depend on their number.
-        masks: keep instance masks.
+        masks, depth: keep instance masks, and depth; see `Shots`.
         progress: told how many recordings are drawn, then how many are stored.
 
     Raises:
@@ -78,14 +79,14 @@ def simulate(
     if workers < 1:
         raise InputError(f"at least one worker is needed, found {workers}")
     simulation = Simulation(rig, options)
-    wanted = {"rig": rig, "masks": masks, **asdict(options)}
+    wanted = {"rig": rig, "masks": masks, "depth": depth, **asdict(options)}
     if (done := _finished(out, wanted)) is not None:
         return done
     part = out.with_name(out.name + ".part")
     try:
         (part / _SHOTS).mkdir(parents=True, exist_ok=True)
         _check_plan(part, wanted)
-        shots = Shots(part / _SHOTS, masks)
+        shots = Shots(part / _SHOTS, masks, depth)
         found = _shoot_all(simulation, shots, part, workers, progress)
         frames = _store_all(simulation, shots, part, workers, progress)
         about = {**wanted, "recordings": len(simulation.names), "frames": frames}
@@ -121,7 +122,7 @@ def contact_sheet(
     simulation = Simulation(rig, options)
     take = simulation.take(recording or simulation.names[0])
     moments = np.linspace(0, len(take.motion) - 1, columns).round().astype(int).tolist()
-    cameras = draw(take)
+    cameras = draw(take, options.sensor)
     columns_drawn = [[as_rgb(picture(moment).image) for picture in cameras] for moment in moments]
     width = max(image.shape[1] for image in columns_drawn[0])
     sheet = np.concatenate([np.concatenate([_beside(image, width) for image in column]) for column in columns_drawn], 1)
