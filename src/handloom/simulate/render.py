@@ -67,6 +67,7 @@ class Renderer:
         self._edges, self._planes = np.empty((count, 9), np.float32), np.empty((count, 3), np.float32)
         self._boxes, self._ids = np.empty((count, 4), np.float32), np.empty(count, np.uint32)
         self._points, self._normals = np.empty((len(self._uv), 3)), np.empty((len(self._uv), 3), np.float32)
+        self._pixels, self._used = np.empty((len(self._uv), 2)), np.empty(len(self._uv), bool)
         self._before, self._unused = np.empty_like(self._points), np.empty_like(self._normals)
         self._lit = np.empty(size, np.float32)
         self._nearness, self._seen = np.empty(size, np.float32), np.empty(size, np.uint32)
@@ -171,10 +172,13 @@ class Renderer:
 
     def _project(self) -> int:
         """How many faces may be in the image; fills the tables about them."""
-        pixels, _ = self.camera.project(self._points)
-        count = raster.project_faces(
-            self._points, pixels, self._faces, self.camera.width, self.camera.height, self._bending, self._cone,
-            self._edges, self._planes, self._boxes, self._ids,
+        count = raster.find_fronts(
+            self._points, self._faces, self._cone, self._edges, self._planes, self._ids, self._used
+        )
+        self._pixels[self._used], _ = self.camera.project(self._points[self._used])
+        count = raster.find_boxes(
+            count, self._pixels, self._faces, self.camera.width, self.camera.height, self._bending, self._edges,
+            self._planes, self._ids, self._boxes,
         )  # fmt: skip
         return int(count)
 
