@@ -5,6 +5,7 @@ blur", I3D 2012), instead of averaging many: what moves runs over what stands be
 sharp. Averages are of light.
 """
 
+import math
 from typing import no_type_check
 
 import numpy as np
@@ -16,10 +17,13 @@ from handloom.simulate.shading import CODE, LINEAR
 STEP = 2
 """Motion is known for one of so many rows and columns."""
 _TILE = 8
+_LOST_PX = 1e4
 _LONGEST_PX = 24.0
 """A longer smear would leave gaps between its samples, and is cut."""
-_SHARP_PX = 0.35
-"""Motion below this is not seen."""
+_SHARP_PX = 0.7
+"""Motion below this is not seen: the lens blurs as much."""
+_SHIFT = np.uint64(1)
+"""By so many bits: the division by `STEP`."""
 _0, _HALF, _1 = np.float32(0), np.float32(0.5), np.float32(1)
 _LEVELS = np.float32(len(CODE) - 1)
 
@@ -56,20 +60,26 @@ def find_moves(nearness, seen, ids, edges, rays, faces, before, moves):
             if not length > 0:
                 continue
             px, py, pz = dx - px / length, dy - py / length, dz - pz / length
+            # What one pixel to the right, and one down, changes the direction by; then both as they fit best.
             left, right = max(x - 1, 0), min(x + 1, width - 1)
-            for axis in range(2):
-                if axis == 0:
-                    y0, x0, y1, x1, count = y, left, y, right, np.float32(right - left)
-                else:
-                    y0, x0, y1, x1, count = above, x, below, x, np.float32(below - above)
-                sx, sy, sz = (
-                    (rays[0, y1, x1] - rays[0, y0, x0]) / count,
-                    (rays[1, y1, x1] - rays[1, y0, x0]) / count,
-                    (rays[2, y1, x1] - rays[2, y0, x0]) / count,
-                )
-                moved = (px * sx + py * sy + pz * sz) / (sx * sx + sy * sy + sz * sz)
-                if abs(moved) < 1e4:  # at the rim of the lens a neighbour may have no ray
-                    moves[row, column, axis] = moved
+            share = _1 / np.float32(right - left)
+            ax, ay, az = (
+                share * (rays[0, y, right] - rays[0, y, left]),
+                share * (rays[1, y, right] - rays[1, y, left]),
+                share * (rays[2, y, right] - rays[2, y, left]),
+            )
+            share = _1 / np.float32(below - above)
+            bx, by, bz = (
+                share * (rays[0, below, x] - rays[0, above, x]),
+                share * (rays[1, below, x] - rays[1, above, x]),
+                share * (rays[2, below, x] - rays[2, above, x]),
+            )
+            aa, ab, bb = ax * ax + ay * ay + az * az, ax * bx + ay * by + az * bz, bx * bx + by * by + bz * bz
+            pa, pb = px * ax + py * ay + pz * az, px * bx + py * by + pz * bz
+            area = aa * bb - ab * ab
+            to_right, down = (bb * pa - ab * pb) / area, (aa * pb - ab * pa) / area
+            if abs(to_right) < _LOST_PX and abs(down) < _LOST_PX:  # at the rim of a lens a neighbour may have no ray
+                moves[row, column, 0], moves[row, column, 1] = to_right, down
 
 
 def smeared(
@@ -102,6 +112,7 @@ def _smear(image, depth, moves, result):
                 speed[j, i] = mx * mx + my * my
                 fastest[j, i, 0], fastest[j, i, 1] = mx, my
     light = np.empty(channels, np.float32)
+    right, low = np.float32(width - 1), np.float32(height - 1)
     for j in range(rows):
         for i in range(columns):
             square, mx, my = _0, _0, _0
@@ -114,45 +125,33 @@ def _smear(image, depth, moves, result):
                 continue
             if length > _LONGEST_PX:
                 mx, my, length = mx * _LONGEST_PX / length, my * _LONGEST_PX / length, np.float32(_LONGEST_PX)
-            samples = 2 * int(length * _HALF + _1) + 1
-            for y in range(j * _TILE, min(j * _TILE + _TILE, height)):
-                for x in range(i * _TILE, min(i * _TILE + _TILE, width)):
+            samples = 2 * int(length * _HALF + _HALF) + 1
+            mx, my, length = mx / np.float32(samples), my / np.float32(samples), length / np.float32(samples)
+            for y in range(np.uint64(j * _TILE), np.uint64(min(j * _TILE + _TILE, height))):
+                for x in range(np.uint64(i * _TILE), np.uint64(min(i * _TILE + _TILE, width))):
                     own = _reach(moves, y, x)
                     here = depth[y, x] if depth[y, x] > _0 else np.float32(np.inf)
                     light[:] = _0
                     for k in range(samples):
-                        share = (np.float32(k) + _HALF) / np.float32(samples) - _HALF
-                        sx, sy = np.float32(x) + share * mx, np.float32(y) + share * my
-                        cx, cy = int(np.floor(sx + _HALF)), int(np.floor(sy + _HALF))
-                        cx, cy = min(max(cx, 0), width - 1), min(max(cy, 0), height - 1)
-                        there = depth[cy, cx] if depth[cy, cx] > _0 else np.float32(np.inf)
+                        step = np.float32(k - samples // 2)
+                        u, v = np.float32(np.int32(x)) + step * mx, np.float32(np.int32(y)) + step * my
+                        u, v = (
+                            np.uint64(np.uint32(min(max(u, _0), right) + _HALF)),
+                            np.uint64(np.uint32(min(max(v, _0), low) + _HALF)),
+                        )
                         # What is in front decides whether the two places are seen at one pixel.
-                        reach = _reach(moves, cy, cx) if there < here else own
-                        if abs(share) * length > reach + _HALF:
-                            cx, cy = x, y
-                            sx, sy = np.float32(x), np.float32(y)
+                        reach = _reach(moves, v, u) if _0 < depth[v, u] < here else own
+                        if abs(step) * length > reach + _HALF:
+                            u, v = x, y
                         for c in range(channels):
-                            light[c] += _between(image, sx, sy, c, width, height)
+                            light[c] += LINEAR[image[v, u, c]]
                     for c in range(channels):
-                        result[y, x, c] = CODE[np.int32(light[c] / np.float32(samples) * _LEVELS + _HALF)]
+                        result[y, x, c] = CODE[np.uint32(light[c] / np.float32(samples) * _LEVELS + _HALF)]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
 @no_type_check
 def _reach(moves, y, x):
     """Half the way that a pixel's surface goes."""
-    mx, my = moves[y // STEP, x // STEP, 0], moves[y // STEP, x // STEP, 1]
-    return _HALF * np.sqrt(mx * mx + my * my)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-@no_type_check
-def _between(image, x, y, channel, width, height):
-    """Light at a place between four pixels."""
-    x, y = min(max(x, _0), np.float32(width - 1)), min(max(y, _0), np.float32(height - 1))
-    i, j = int(x), int(y)
-    k, m = min(i + 1, width - 1), min(j + 1, height - 1)
-    fx, fy = x - np.float32(i), y - np.float32(j)
-    top = (_1 - fx) * LINEAR[image[j, i, channel]] + fx * LINEAR[image[j, k, channel]]
-    low = (_1 - fx) * LINEAR[image[m, i, channel]] + fx * LINEAR[image[m, k, channel]]
-    return (_1 - fy) * top + fy * low
+    mx, my = moves[y >> _SHIFT, x >> _SHIFT, 0], moves[y >> _SHIFT, x >> _SHIFT, 1]
+    return _HALF * math.sqrt(mx * mx + my * my)

@@ -1,17 +1,20 @@
 """The virtual capture studio: simulate a rig's recordings and store them in one of the layouts."""
 
+import hashlib
 import json
 import multiprocessing
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from handloom import __version__
 from handloom.datasets.prepare import prepare_episodes
 from handloom.errors import InputError, OutputError
 from handloom.formats.assembly101_write import write_assembly101
@@ -19,8 +22,11 @@ from handloom.formats.assemblyhands_write import write_assemblyhands
 from handloom.formats.atomic import json_text, write_text
 from handloom.formats.episode import Episode
 from handloom.formats.fpha_write import write_fpha
+from handloom.formats.h2o_classes import OBJECTS
 from handloom.formats.h2o_write import write_h2o
+from handloom.formats.text_files import parse_json, read_text
 from handloom.simulate.plan import Layout
+from handloom.simulate.props import PROPS
 from handloom.simulate.shoot import Shot, Shots
 from handloom.simulate.simulation import Options, Simulation, as_rgb, draw
 from handloom.simulate.take import Size
@@ -74,7 +80,8 @@ def simulate(
 
     Raises:
         InputError: unknown rig, or options that do not fit it.
-        OutputError: `out` holds something else, an interrupted run had other options, or the disk refuses.
+        OutputError: `out` holds something else, an interrupted run had other options or was another version's, or the
+            disk refuses.
     """
     if workers < 1:
         raise InputError(f"at least one worker is needed, found {workers}")
@@ -148,12 +155,24 @@ def _finished(out: Path, wanted: dict[str, object]) -> Simulated | None:
 
 
 def _check_plan(part: Path, wanted: dict[str, object]) -> None:
-    path = part / _PLAN
-    text = json_text(wanted)
+    """What is begun goes on with the same options and the same code, or recordings would not fit together."""
+    path, version = part / _PLAN, _version()
     if not path.exists():
-        write_text(path, text)
-    elif path.read_text(encoding="utf-8") != text:
+        write_text(path, json_text({"options": wanted, "version": version}))
+        return
+    plan = parse_json(path, read_text(path))
+    if plan.get("options") != json.loads(json_text(wanted)):
         raise OutputError(f"{part} was begun with other options; finish it with the same, or delete it")
+    if plan.get("version") != version:
+        raise OutputError(f"{part} was begun by another version of Handloom; finish it with that one, or delete it")
+
+
+def _version() -> str:
+    """Of everything that makes pictures and numbers: any change of the studio's code is another version."""
+    digest = hashlib.sha256(__version__.encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return f"{__version__} {digest.hexdigest()[:16]}"
 
 
 def _shoot_all(simulation: Simulation, shots: Shots, part: Path, workers: int, progress: Progress) -> int:
@@ -209,7 +228,7 @@ def _told(shot: Shot, lengths: list[int], progress: Progress) -> Iterator[Episod
 
 
 _WRITERS: dict[Layout, Callable[[Path, Iterable[Episode]], None]] = {
-    Layout.H2O: write_h2o,
+    Layout.H2O: partial(write_h2o, object_sizes_m={name: PROPS[name].size_m for name in OBJECTS}),
     Layout.FPHA: write_fpha,
     Layout.ASSEMBLYHANDS: write_assemblyhands,
     Layout.ASSEMBLY101: write_assembly101,
