@@ -62,7 +62,7 @@ class Sensor:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Sensor":
-        """One camera among many."""
+        """One camera among many; the ranges are our estimates of small cameras indoors."""
         red, blue = rng.uniform(0.9, 1.1, 2)
         return cls(
             exposure=float(np.exp(rng.normal(0, 0.12))),
