@@ -74,6 +74,22 @@ def test_files_have_the_official_form(whole):
     assert not (whole / "subject1" / "h1" / "0" / "cam0" / "action_label").exists()
 
 
+def test_boxes_of_objects_are_written_where_sizes_are_known(tmp_path):
+    episode = MADE[0]
+    write_h2o(tmp_path, [episode], object_sizes_m=dict.fromkeys(episode.object_names, (0.2, 0.4, 0.6)))
+    frame = int(np.flatnonzero(episode.object_labels >= 0)[0])
+    folder = tmp_path / episode.name / episode.streams[0].name
+    name = f"{episode.frame_ids[frame]:06d}.txt"
+    box, whole = (np.loadtxt(folder / kind / name) for kind in ("obj_pose", "obj_pose_RT"))
+    assert (len(box), box[0]) == (64, whole[0])
+    pose, points = whole[1:].reshape(4, 4), box[1:].reshape(21, 3)
+    local = (points - pose[:3, 3]) @ pose[:3, :3]
+    halves = np.abs(local) / (0.1, 0.2, 0.3)
+    np.testing.assert_allclose(np.sort(halves.sum(1)), [0] + [2] * 12 + [3] * 8, atol=1e-9)
+    np.testing.assert_allclose(local[0], 0, atol=1e-9)
+    assert len(np.unique(local.round(6), axis=0)) == 21
+
+
 def test_classes_are_those_of_the_readme():
     assert len(ACTIONS) == 36
     chosen = {1: "grab book", 16: "place cappuccino", 17: "open lotion", 22: "close chips", 36: "squeeze lotion"}

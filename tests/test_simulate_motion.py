@@ -9,7 +9,9 @@ from handloom.geometry import invert_rigid
 from handloom.simulate.grips import MIRROR, grip, signed_distance
 from handloom.simulate.hand import LOWER, UPPER, HandShape, forward
 from handloom.simulate.motion import FIRST_THING, Phase, Stretch, join
+from handloom.simulate.plan import Layout, recordings
 from handloom.simulate.props import PROPS, half_size
+from handloom.simulate.rigs import rig
 from handloom.simulate.script import Script
 from handloom.simulate.subjects import fpha_split, h2o_split, subject, unseen_people_split
 from handloom.simulate.taxonomy import ASSEMBLY, BEGINS_LIKE, DESKTOP, FPHA, H2O, Gesture, State
@@ -150,7 +152,7 @@ def test_screwing_has_regrasps():
 
 def test_a_long_recording_is_continuous_and_its_actions_follow_from_each_other():
     made = script(ASSEMBLY, None, seed=8, nouns=ASSEMBLY.nouns).wander(40.0, {})
-    assert 20 * 30 < len(made) <= 40 * 30
+    assert len(made) == 40 * 30
     assert len(made.stretches) >= 4
     states = dict.fromkeys(ASSEMBLY.nouns, State.RESTING)
     for before, after in zip(made.stretches, made.stretches[1:]):
@@ -163,6 +165,25 @@ def test_a_long_recording_is_continuous_and_its_actions_follow_from_each_other()
         assert np.abs(np.diff(poses[..., :3, 3], axis=0)).max() * 30 < 2.6
     labels = made.labels()
     assert (labels >= 0).sum() == sum(s.end - s.start for s in made.stretches)
+
+
+def test_a_recording_lasts_as_long_as_was_asked():
+    lengths = {seconds: len(script(H2O, "milk", seed=2).wander(seconds, {})) for seconds in (0.5, 4.0, 6.0, 21.37)}
+    assert lengths == {0.5: 15, 4.0: 120, 6.0: 180, 21.37: 641}
+    made = script(H2O, "milk", seed=2).wander(6.0, {})
+    assert all(stretch.end <= len(made) for stretch in made.stretches)
+    last = made.world_from_hand[made.stretches[-1].end :, :, :3, 3]
+    assert np.ptp(last, axis=0).max() < 0.02  # the hands wait for the end
+    cut = script(H2O, "milk", seed=2).wander(0.5, {})
+    assert [(stretch.start, stretch.end) for stretch in cut.stretches] == [(0, 15)]
+
+
+def test_few_recordings_test_only_things_that_some_train_with():
+    for subjects in (2, 3, 4, 8):
+        for repetitions in (1, 2, 6):
+            planned = recordings(rig("h2o"), Layout.NATIVE, subjects, repetitions)
+            nouns = {split: {item.nouns for item in planned if item.split == split} for split in ("train", "test")}
+            assert nouns["test"] <= nouns["train"]
 
 
 def test_a_left_handed_motion_is_the_mirror_image():

@@ -2,6 +2,11 @@
 
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from fractions import Fraction
 
 import cv2
@@ -11,6 +16,7 @@ import pytest
 from handloom.datasets.prepare import open_dataset
 from handloom.errors import InputError, OutputError
 from handloom.geometry import Pinhole
+from handloom.simulate import studio
 from handloom.simulate.mesh import LEFT_HAND, RIGHT_HAND
 from handloom.simulate.plan import Layout, recordings
 from handloom.simulate.rigs import rig
@@ -94,6 +100,80 @@ def test_an_interrupted_run_goes_on_with_the_same_bytes(h2o_tree, tmp_path, monk
     assert simulate("h2o", again, options, masks=True).found == 1
     assert digests(again) == digests(out)
     assert not again.with_name("again.part").exists()
+
+
+def test_a_run_that_was_killed_with_its_workers_goes_on_with_the_same_bytes(h2o_tree, tmp_path):
+    out, options, made, _ = h2o_tree
+    again, shots = tmp_path / "again", tmp_path / "again.part" / "shots"
+    arguments = "simulate h2o --layout h2o --subjects 2 --repetitions 1 --seconds 1 --size 48 28 --masks --workers 2"
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from handloom.cli import main; sys.exit(main())",
+        *arguments.split(),
+        "--out",
+        str(again),
+    ]
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not any(shots.glob("recording-*")) and run.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        os.killpg(run.pid, signal.SIGKILL)  # its workers too, whatever they are writing
+        run.wait()
+    assert shots.is_dir() or out.is_dir()
+    assert simulate("h2o", again, options, masks=True).recordings == made.recordings
+    assert digests(again) == digests(out)
+
+
+def test_another_version_does_not_go_on_with_what_was_begun(h2o_tree, tmp_path, monkeypatch):
+    _, options, _, _ = h2o_tree
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Shots, "shoot", stop)
+    with pytest.raises(KeyboardInterrupt):
+        simulate("h2o", tmp_path / "out", options)
+    monkeypatch.setattr(studio, "__version__", "0.0.9")
+    with pytest.raises(
+        OutputError, match=r"out.part was begun by another version of Handloom; finish it with that one"
+    ):
+        simulate("h2o", tmp_path / "out", options)
+
+
+def test_cameras_are_chosen_without_changing_what_they_see(tmp_path):
+    whole, part = Simulation("h2o", Options(**TINY)), Simulation("h2o", Options(cameras=("cam4", "cam1"), **TINY))
+    a, b = whole.take(whole.names[0]), part.take(part.names[0])
+    assert [camera.name for camera in b.rig.cameras] == ["cam1", "cam4"]
+    np.testing.assert_array_equal(a.joints_m, b.joints_m)
+    for few, many in ((0, 1), (1, 4)):
+        np.testing.assert_array_equal(draw(a)[many](3).image, draw(b)[few](3).image)
+    simulate("h2o", tmp_path / "out", Options(cameras=("cam4",), **TINY), depth=True)
+    assert json.loads((tmp_path / "out/meta/info.json").read_text())["features"].keys() >= {"observation.images.cam4"}
+    assert [folder.name for folder in (tmp_path / "out/videos").iterdir()] == ["observation.images.cam4"]
+    stored = cv2.imread(
+        str(tmp_path / "out/truth" / Shots(tmp_path).of(whole.names[0]).name / "depth/cam4/000003.png"),
+        cv2.IMREAD_UNCHANGED,
+    )
+    depth = draw(a)[4](3).depth_m
+    assert stored.dtype == np.uint16
+    np.testing.assert_allclose(stored / 1000, depth, atol=0.00051)
+
+
+def test_the_sensor_changes_pictures_and_nothing_else():
+    take = (simulation := Simulation("h2o", Options(**TINY))).take(simulation.names[0])
+    plain, seen, again = (draw(take, sensor)[4](10) for sensor in (False, True, True))
+    np.testing.assert_array_equal(seen.image, again.image)
+    difference = seen.image.astype(float) - plain.image
+    assert 1 < difference.std() < 30
+    np.testing.assert_array_equal(seen.depth_m, plain.depth_m)
+    np.testing.assert_array_equal(seen.visible, plain.visible)
+    neighbours = draw(take)[4]
+    assert (neighbours(11).image != seen.image).mean() > 0.3  # noise is new in every frame
+    bare = Simulation("h2o", Options(sensor=False, **TINY)).read(simulation.names[0])
+    np.testing.assert_array_equal(bare.streams[4].pictures.picture(10), plain.image)
 
 
 def test_the_bytes_do_not_depend_on_the_number_of_workers(h2o_tree, tmp_path):
@@ -203,6 +283,8 @@ def test_a_contact_sheet_has_a_row_per_camera(tmp_path):
         ("h2o", {"seed": -1}, "the seed must not be negative, found -1"),
         ("h2o", {"size": (8, 8)}, r"pictures must be 16 ... 8192 pixels wide and high, found \(8, 8\)"),
         ("h2o", {"actions": ("grab milk",)}, "actions can be chosen for 'fpha' only"),
+        ("h2o", {"cameras": ("cam7",)}, "unknown camera 'cam7'; h2o has cam0, cam1"),
+        ("h2o", {"cameras": ("cam1",), "layout": Layout.H2O}, "the layout h2o needs all cameras of its rig"),
         ("fpha", {"actions": ("fly",)}, "unknown action 'fly'; fpha has open juice bottle"),
     ],
 )
@@ -216,6 +298,6 @@ def test_no_worker_and_a_run_begun_with_other_options_are_refused(tmp_path):
         simulate("h2o", tmp_path / "out", Options(**TINY), workers=0)
     part = tmp_path / "out.part"
     part.mkdir()
-    (part / "plan.json").write_text(json.dumps({"rig": "desktop"}))
+    (part / "plan.json").write_text(json.dumps({"options": {"rig": "desktop"}}))
     with pytest.raises(OutputError, match="was begun with other options; finish it with the same, or delete it"):
         simulate("h2o", tmp_path / "out", Options(**TINY))

@@ -94,8 +94,11 @@ def simulate(
     seconds: float = 20.0,
     seed: int = 0,
     size: tuple[int, int] = (480, 270),
+    cameras: tuple[str, ...] = (),
     actions: tuple[str, ...] = (),
+    sensor: bool = True,
     masks: bool = False,
+    depth: bool = False,
     label_noise_mm: float = 0.0,
     dropped_frames: float = 0.0,
     time_offset_s: float = 0.0,
@@ -115,8 +118,11 @@ def simulate(
         seconds: Length of a recording; for fpha it is that of its action.
         seed: Of all chance.
         size: Width and height of the pictures.
+        cameras: Names of the cameras that record; by default all. Official layouts need all.
         actions: For fpha: names of the actions to record; by default all.
+        sensor: Pictures have the exposure, noise and motion blur of a camera.
         masks: Keep instance masks.
+        depth: Keep depth, as 16-bit pictures in millimetres.
         label_noise_mm: Planted fault: standard deviation of the error of every coordinate of the labelled joints.
         dropped_frames: Planted fault: share of the frames that are lost (0 ... 0.9).
         time_offset_s: Planted fault: what the labels lag behind the pictures.
@@ -131,9 +137,9 @@ def simulate(
     from handloom.terminal import ProgressBar, print_rows
 
     faults = Faults(label_noise_mm, dropped_frames, time_offset_s, swapped_hands, missing_hands)
-    options = Options(Layout(layout), subjects, repetitions, seconds, seed, size, actions, faults)
+    options = Options(Layout(layout), subjects, repetitions, seconds, seed, size, cameras, actions, sensor, faults)
     with ProgressBar("recordings") as progress:
-        made = run_simulation(rig, out, options, cores() if workers is None else workers, masks, progress)
+        made = run_simulation(rig, out, options, cores() if workers is None else workers, masks, depth, progress)
     counts = {"recordings": made.recordings, "frames": made.frames, "drawn by an earlier run": made.found}
     print_rows(f"Simulated capture {made.out}", [(name, str(count)) for name, count in counts.items()])
 

@@ -13,18 +13,20 @@ from handloom.rows import Rows
 from handloom.simulate.background import make_background
 from handloom.simulate.complexion import skin_colours, skin_tone
 from handloom.simulate.hand import DOF_COUNT, HandShape, bone_frames, forward
-from handloom.simulate.mesh import FIRST_OBJECT, LEFT_HAND, RIGHT_HAND, Mesh, Scene
+from handloom.simulate.mesh import FIRST_OBJECT, LEFT_HAND, RIGHT_HAND, Mesh, Placement, Scene
 from handloom.simulate.objects import make_object
 from handloom.simulate.props import PROPS
 from handloom.simulate.render import Joints, Renderer
 from handloom.simulate.rigs import looking_at
 from handloom.simulate.sensor import Sensor
 from handloom.simulate.shapes import shift
+from handloom.simulate.shutter import smeared
 from handloom.simulate.surface import HandSurface, hand_surface, skin
 from handloom.skeleton import JOINT_COUNT
 from handloom.threads import run_single_threaded
 
 SIZE = (480, 270)
+_RATE = 30
 _FISHEYE = (0.24, -0.16, 0.05, -0.011, 4e-4, -3e-4, 1.1e-3, -5e-5)
 
 
@@ -32,7 +34,7 @@ def measure_simulate(frames: int) -> tuple[str, Rows]:
     """Median time per frame on one core of two moving hands and one object, in a room seen by a moving head camera.
 
     Colour, depth, instance masks and the visibility of 42 joints are computed in every frame. Compilation and
-    the making of the scene are not counted; skinning and the sensor stand beside it.
+    the making of the scene are not counted; skinning, motion blur and the sensor stand beside it.
 
     Raises:
         InputError: less than one frame.
@@ -60,11 +62,13 @@ def _measure(frames: int) -> tuple[str, Rows]:
         whole = [sum(times) for times in zip(*(stages[stage] for stage in _STAGES))]
         rows.append((f"{name}, with ground truth", f"{1 / median(whole):6.1f} frames/s"))
         rows += [(f"  of which {stage}", f"{1000 * median(stages[stage]):6.2f} ms/frame") for stage in _STAGES]
-        rows.append(("  beside it: sensor", f"{1000 * median(stages['sensor']):6.2f} ms/frame"))
+        for stage in _BESIDE:
+            rows.append((f"  beside it: {stage}", f"{1000 * median(stages[stage]):6.2f} ms/frame"))
     return f"{SIZE[0]} x {SIZE[1]}, {stand.size}, median of {frames} frames, one core", rows
 
 
 _STAGES = ("placing", "projection", "visible surfaces", "shading and shadows", "joint visibility")
+_BESIDE = ("motion blur", "sensor")
 
 
 class _Stand:
@@ -97,24 +101,36 @@ class _Stand:
             )
 
     def render(self, renderer: Renderer, frame: int) -> dict[str, float]:
-        """Seconds of every stage of `Renderer.render`, and of the sensor."""
-        sway = 0.1 * frame
-        head = np.array([0.05 * np.sin(sway), -0.33, 0.45])
-        camera_from_world = invert_rigid(looking_at(head, np.array([0, 0.05 + 0.03 * np.cos(sway), 0.05])))
+        """Seconds of every stage of `Renderer.render`, of motion blur and of the sensor."""
+        before, world_from_camera = _head(frame - 1), _head(frame)
+        camera_from_world = invert_rigid(world_from_camera)
         times = [time.perf_counter()]
-        renderer._place(camera_from_world, [*self.skins[frame], shift(0, 0.05, 0.09)])
+        renderer._place(camera_from_world, self._placed(frame), renderer._points, renderer._normals)
         times.append(time.perf_counter())
         count = renderer._project()
         times.append(time.perf_counter())
         renderer._draw(count)
         times.append(time.perf_counter())
-        image, _, _ = renderer._shade(camera_from_world)
+        image, depth, _ = renderer._shade(camera_from_world)
         times.append(time.perf_counter())
         renderer._look_for(self.joints[frame], camera_from_world, count)
         times.append(time.perf_counter())
+        moves = renderer.moves_px(before, self._placed(max(frame - 1, 0)))
+        image = smeared(image, depth, moves * np.float32(self.sensor.shutter_s * _RATE))
+        times.append(time.perf_counter())
         self.sensor.capture(image[None], 0, frame)
         times.append(time.perf_counter())
-        return dict(zip((*_STAGES, "sensor"), np.diff(times).tolist()))
+        return dict(zip((*_STAGES, *_BESIDE), np.diff(times).tolist()))
+
+    def _placed(self, frame: int) -> list[Placement]:
+        return [*self.skins[frame], shift(0, 0.05, 0.09)]
+
+
+def _head(frame: int) -> np.ndarray:
+    """`world_from_camera` of a head that sways."""
+    sway = 0.1 * frame
+    position = np.array([0.05 * np.sin(sway), -0.33, 0.45])
+    return looking_at(position, np.array([0, 0.05 + 0.03 * np.cos(sway), 0.05]))
 
 
 def _hand(surface: HandSurface) -> Mesh:

@@ -1,6 +1,6 @@
 """Episodes as an H2O tree."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +17,20 @@ from handloom.formats.pictures import write_pictures
 from handloom.geometry import Pinhole, apply_rigid, invert_rigid
 
 
-def write_h2o(root: Path | str, episodes: Iterable[Episode], *, pictures: str = "rgb") -> None:
-    """Write recordings as `read_h2o` reads them; `obj_pose` and MANO parameters are not written.
+def write_h2o(
+    root: Path | str,
+    episodes: Iterable[Episode],
+    *,
+    pictures: str = "rgb",
+    object_sizes_m: Mapping[str, tuple[float, float, float]] | None = None,
+) -> None:
+    """Write recordings as `read_h2o` reads them. MANO parameters are not written: they need the MANO model.
 
     Args:
         root: made if it is not there.
         episodes: taken one at a time: `subject1/h1/0` ..., 30 frames per second, whole hands, H2O's own labels.
         pictures: the folder of pictures: "rgb" (PNG), "rgb256" (JPEG) or "rgb480_270" (PNG).
+        object_sizes_m: extent of every object along its axes, for `obj_pose`, which is not written without.
 
     Raises:
         OutputError: the layout has no place for something in an episode, or a file cannot be written.
@@ -32,12 +39,14 @@ def write_h2o(root: Path | str, episodes: Iterable[Episode], *, pictures: str = 
     for episode in episodes:
         _check(episode)
         with whole_folder(root / episode.name) as folder:
-            _write_recording(folder, episode, pictures)
+            _write_recording(folder, episode, pictures, object_sizes_m)
         written.append(replace(episode, streams=()))
     write_labels(root, written)
 
 
-def _write_recording(folder: Path, episode: Episode, pictures: str) -> None:
+def _write_recording(
+    folder: Path, episode: Episode, pictures: str, sizes: Mapping[str, tuple[float, float, float]] | None
+) -> None:
     present = whole_hands(episode.hands.valid, f"episode {episode.name!r}", "flag and 21 joints")
     actions = _actions_per_frame(episode)
     for stream in episode.streams:
@@ -51,7 +60,10 @@ def _write_recording(folder: Path, episode: Episode, pictures: str) -> None:
         _write_rows(camera_folder / "cam_pose", episode, stream.world_from_camera.reshape(-1, 16))
         _write_rows(camera_folder / "hand_pose", episode, _hand_rows(episode, camera_from_world, present))
         if episode.object_poses is not None:
-            _write_rows(camera_folder / "obj_pose_RT", episode, _object_rows(episode, camera_from_world))
+            rows = _object_rows(episode, camera_from_world)
+            _write_rows(camera_folder / "obj_pose_RT", episode, rows)
+            if sizes is not None:
+                _write_rows(camera_folder / "obj_pose", episode, _box_rows(rows, sizes))
         verbs = [VERBS.index(ACTIONS[action - 1][0]) + 1 if action else 0 for action in actions]
         _write_rows(camera_folder / "verb_label", episode, np.array(verbs)[:, None])
         if stream.name == CAMERAS[-1]:
@@ -82,6 +94,27 @@ def _object_rows(episode: Episode, camera_from_world: Float[np.ndarray, "T 4 4"]
     poses = camera_from_world[used] @ episode.object_poses[used, labels]
     rows[used] = np.concatenate([labels[:, None] + 1, poses.reshape(-1, 16)], axis=1)
     return rows
+
+
+def _box_rows(
+    object_rows: Float[np.ndarray, "T 17"], sizes: Mapping[str, tuple[float, float, float]]
+) -> Float[np.ndarray, "T 64"]:
+    """Class and 21 points of each frame's object: its middle, the 8 corners of its box, the middles of the 12 edges.
+
+    H2O does not document an order of corners and edges; ours is that of `_BOX`.
+    """
+    rows = np.zeros((len(object_rows), 64))
+    rows[:, 0] = object_rows[:, 0]
+    for label, name in enumerate(OBJECTS, 1):
+        if name in sizes and (used := object_rows[:, 0] == label).any():
+            poses = object_rows[used, 1:].reshape(-1, 4, 4)
+            rows[used, 1:] = apply_rigid(poses, _BOX * np.array(sizes[name]) / 2).reshape(-1, 63)
+    return rows
+
+
+_GRID = np.stack(np.meshgrid(*[(-1.0, 0.0, 1.0)] * 3, indexing="ij"), -1).reshape(-1, 3)
+_BOX = np.concatenate([_GRID[np.abs(_GRID).sum(1) == on] for on in (0, 3, 2)])
+"""Middle, corners and middles of edges of a cube of side 2, each in the order of x, then y, then z."""
 
 
 def _actions_per_frame(episode: Episode) -> list[int]:

@@ -110,7 +110,7 @@ def rub(a: Actor) -> None:
         moved = {h: spots[h] @ pose(0, s * slide, 0) @ roll[h] for h, s in ((MAIN, 1), (OTHER, -1))}
         seconds = float(a.rng.uniform(0.24, 0.36))
         a.stage.move(*(Move(h, Phase.MANIPULATE, moved[h]) for h in (MAIN, OTHER)), seconds=seconds)
-    a.stage.move(*(Move(h, Phase.REST, home(h), angles=grasp("relaxed")) for h in (MAIN, OTHER)))
+    a.stage.move(*(Move(h, Phase.REST, home(a.shape, h), angles=grasp("relaxed")) for h in (MAIN, OTHER)))
 
 
 def insert(a: Actor) -> None:

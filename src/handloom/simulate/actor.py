@@ -1,13 +1,15 @@
 """What every gesture is made of: reach, grasp, carry, release, and the places of one recording."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
 
 from handloom.geometry import rigid, rotation_from_vector, vector_from_rotation
+from handloom.simulate.clearance import flesh_m
 from handloom.simulate.grips import MIRROR, Grip, grip
-from handloom.simulate.hand import DOF_NAMES, HandShape, clamp, grasp
+from handloom.simulate.hand import DOF_NAMES, HandShape, clamp, forward, grasp
 from handloom.simulate.motion import FIRST_THING, WORLD, Phase
 from handloom.simulate.props import Hold, Part, Prop
 from handloom.simulate.stage import Move, Stage
@@ -15,6 +17,9 @@ from handloom.skeleton import LEFT, RIGHT
 
 MAIN, OTHER = RIGHT, LEFT
 """The hand that does the fine work, and the one that holds; a left-handed person's motion is mirrored afterwards."""
+
+_OFF_TABLE_M = 0.004
+"""A resting hand wavers by so much."""
 
 TURN_RAD = np.radians(52)
 THREAD_M = 0.0015
@@ -155,7 +160,7 @@ class Actor:
 
     def home(self, hand: int) -> None:
         """Lay the hand down in front of the person."""
-        self.stage.move(Move(hand, Phase.REST, home(hand), angles=grasp("relaxed"), arc_m=0.02))
+        self.stage.move(Move(hand, Phase.REST, home(self.shape, hand), angles=grasp("relaxed"), arc_m=0.02))
 
     def pick_up(self) -> None:
         """Take the main thing from the table to where it is held."""
@@ -168,10 +173,11 @@ class Actor:
         return FIRST_THING + self.stage.thing(whole)
 
 
-def home(hand: int) -> Float[np.ndarray, "4 4"]:
-    """The resting place of a hand: palm down before the work space."""
-    # The fingers of a relaxed hand hang 80 mm below its wrist.
-    right = pose(0.15, -0.20, 0.088, about=(0, 0, 14))
+@lru_cache(maxsize=64)
+def home(shape: HandShape, hand: int) -> Float[np.ndarray, "4 4"]:
+    """The resting place of a hand, given the right one's shape: palm down, fingers on the near part of the table."""
+    right = pose(0.15, -0.20, 0, about=(0, 0, 14))
+    right[2, 3] = (flesh_m(shape) - forward(shape, right, grasp("relaxed"))[:, 2]).max() + _OFF_TABLE_M
     return right if hand == RIGHT else np.asarray(MIRROR @ right @ MIRROR)
 
 

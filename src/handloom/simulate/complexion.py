@@ -9,7 +9,7 @@ from handloom.simulate.polygonise import vertex_normals
 from handloom.simulate.surface import HandSurface
 from handloom.skeleton import LEFT
 
-# The back of the hand in daylight from light to dark, sRGB.
+# The back of the hand in daylight from light to dark, sRGB. All colours and lines here are our estimates, by eye.
 _TONES = (
     np.array(
         [(238, 204, 184), (226, 180, 152), (205, 152, 121), (173, 119, 89), (136, 90, 66), (99, 64, 48), (70, 47, 38)]

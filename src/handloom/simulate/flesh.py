@@ -27,7 +27,8 @@ REST_ANGLES.setflags(write=False)
 _FINGER_MELT_M, _PALM_MELT_M, _MELT_M = 0.0015, 0.004, 0.002
 _CHUNK = 16384
 
-# Capsules of the palm in millimetres of the average right hand, in the palm's frame: two ends with their radii.
+# Capsules of the palm in millimetres of the average right hand, in the palm's frame: two ends with their radii. These
+# and all shapes below are our estimates; `hand` says what the finished surface was held against.
 _PALM_MM = [
     # carpus and the four metacarpals
     ((-12, 6, -1), 15.5, (12, 6, -1), 15.5),

@@ -7,18 +7,17 @@ import numpy as np
 from jaxtyping import Float
 
 from handloom.geometry import apply_rigid, rigid, rotation_from_vector
+from handloom.simulate.clearance import PRESSED, flesh_m
 from handloom.simulate.hand import DOF_NAMES, HandShape, clamp, forward, grasp
 from handloom.simulate.props import Form, Hold, half_size
 from handloom.skeleton import FINGERS, LEFT
 
 MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
+_LIFTS = 3
+"""Rounds of closing the fingers and lifting the hand off the table: each changes the other, ever less."""
 _CURLS = np.linspace(-0.3, 1, 53)
 """How far a finger is closed: 0 as the hand opens for the grip, below that straighter still, 1 closed on nothing."""
-_PRESSED = 0.8
-"""Share of a finger's radius that stays outside when it presses on something."""
-
-
-_GRASPS = {Hold.WRAP: "power", Hold.PINCH: "tripod", Hold.EDGE: "lateral"}
+_GRASPS = {Hold.WRAP: "power", Hold.PINCH: "tripod", Hold.EDGE: "pinch"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +52,24 @@ def _right_grip(shape: HandShape, hold: Hold, form: Form, size_m: tuple[float, f
     opened, closed = grasp(_GRASPS[hold], 1.0), grasp(_GRASPS[hold], 0.0)
     thing_from_hand, retreat = _place(shape, hold, form, half)
     curls = opened + _CURLS[:, None] * (closed - opened)
+    for _ in range(_LIFTS):
+        angles = _closed(shape, thing_from_hand, opened, curls, form, half)
+        # The thing may lie on a table, which is no place for fingers.
+        way = angles + np.linspace(0, 1, 5)[:, None] * (opened - angles)
+        joints = forward(shape, thing_from_hand, way)
+        thing_from_hand[2, 3] += max(0.0, float((flesh_m(shape) - joints[..., 2]).max()) - half[2])
+    return Grip(thing_from_hand, opened, clamp(angles), retreat)
+
+
+def _closed(
+    shape: HandShape,
+    thing_from_hand: Float[np.ndarray, "4 4"],
+    opened: Float[np.ndarray, "24"],
+    curls: Float[np.ndarray, "curls 24"],
+    form: Form,
+    half: Float[np.ndarray, "3"],
+) -> Float[np.ndarray, "24"]:
+    """Every finger as far along `curls` as it goes before it presses into the thing."""
     joints = apply_rigid(thing_from_hand, forward(shape, np.eye(4), clamp(curls)))
     angles = opened.copy()
     for finger, name in enumerate(FINGERS):
@@ -61,7 +78,7 @@ def _right_grip(shape: HandShape, hold: Hold, form: Form, size_m: tuple[float, f
         stop = int(np.argmax(touching)) if touching.any() else len(_CURLS) - 1
         own = [i for i, dof in enumerate(DOF_NAMES) if dof.startswith(name)]
         angles[own] = curls[max(stop - 1, 0)][own]
-    return Grip(thing_from_hand, opened, clamp(angles), retreat)
+    return angles
 
 
 def _place(
@@ -81,20 +98,21 @@ def _place(
         rotation = rotation_from_vector(np.array([0, 0, np.clip(yaw, -0.6, 0.9)])) @ pitch
         place = np.array([0, 0, max(half[2] - 0.014, 0.0)])
         return rigid(rotation, place - rotation @ meeting), rotation.T @ np.array([0, -0.02, 0.07])
-    # Thumb up, palm to the left; turned so that the forearm comes from the person.
-    upright = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
     if hold is Hold.WRAP:
+        # Thumb up, palm to the left; turned so that the forearm comes from the person.
+        upright = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
         # A round body is held from the person's side; on a box the palm lies flat.
         rotation = rotation_from_vector(np.array([0, 0, np.radians(30 if form is Form.CYLINDER else 0)])) @ upright
         # The near edge of a box stays clear of the root of the thumb.
         ahead = 1.02 * knuckle if form is Form.CYLINDER else max(1.02 * knuckle, 0.72 * knuckle + half[1])
         inner = np.array([0.004, ahead, -(thickness + half[0])])
         return rigid(rotation, -rotation @ inner), np.array([0.0, -0.05, 0.05])
-    rotation = rotation_from_vector(np.array([0, 0, np.radians(48)])) @ upright
-    index = shape.lengths_m[4] * shape.base_directions[1]
-    inner = np.array([index[0] - shape.radii_m[5] - half[2], 1.05 * knuckle, -0.030])
-    place = np.array([max(half[0] - 0.018, 0.0), -0.35 * half[1], 0])
-    return rigid(rotation, place - rotation @ inner), np.array([0.0, -0.08, 0.02])
+    # Finger tips on top, near the right end of the near edge; the thumb before that edge.
+    rotation = rotation_from_vector(np.array([0, 0, np.radians(45)]))
+    joints = forward(shape, np.eye(4), grasp(_GRASPS[hold], 0.5)) @ rotation.T
+    place = np.array([max(half[0] - 0.035, 0.0), -half[1] - shape.radii_m[4], half[2] + shape.radii_m[8]])
+    inner = np.array([*joints[4, :2], joints[[8, 12], 2].mean()])
+    return rigid(rotation, place - inner), np.array([0.0, -0.04, 0.05])
 
 
 def _touches(
@@ -104,7 +122,7 @@ def _touches(
     shares = np.linspace(0, 1, 5)[1:, None]
     points = joints[:, 1:3, None] + shares * (joints[:, 2:4] - joints[:, 1:3])[:, :, None]
     thick = radii[1:3, None] + shares[:, 0] * (radii[2:4] - radii[1:3])[:, None]
-    return np.asarray((signed_distance(points, form, half) < _PRESSED * thick).any((1, 2)))
+    return np.asarray((signed_distance(points, form, half) < PRESSED * thick).any((1, 2)))
 
 
 def signed_distance(

@@ -30,7 +30,8 @@ _RADII_MM = np.array(
         *(10.6, 8.2, 7.2, 5.9),
     ]
 )
-# Neutral fingers: splay about z and roll about y in degrees. The roll makes fingers converge when they bend.
+# Neutral fingers and thumb are our estimates: splay about z and roll about y in degrees. The roll makes fingers
+# converge when they bend.
 _SPLAY_DEG = np.array([2.0, 0.0, -3.0, -6.0])
 _ROLL_DEG = np.array([-8.0, -2.0, 6.0, 14.0])
 # Neutral thumb: along the metacarpal, and out of the nail.
@@ -81,7 +82,8 @@ UPPER = np.radians([high for _, high in _DEGREES.values()])
 DIP_OF_PIP = 2 / 3
 """The tendons bend both together: Rijpkema & Girard, "Computer animation of knowledge-based human grasping" (1991)."""
 ABDUCTION_LOST = 0.8
-"""Share of a finger's abduction that is lost with the MCP bent by 90 degrees (its collateral ligaments tighten)."""
+"""Share of a finger's abduction that is lost with the MCP bent by 90 degrees, where its collateral ligaments tighten;
+our estimate."""
 
 _ABDUCTIONS = np.array([DOF_NAMES.index(f"{finger}_mcp_abduction") for finger in FINGERS[1:]])
 _CUPPING, _WRIST = DOF_COUNT - 3, DOF_COUNT - 2

@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter1d
 from handloom.geometry import rotation_from_vector
 from handloom.simulate.rigs import looking_at
 
+# Our estimates of a calm, seated head.
 _GAZE_S, _SWAY_HZ = 0.35, (0.11, 0.19, 0.31, 0.53)
 _SWAY_M, _SWAY_RAD = 0.009, 0.012
 

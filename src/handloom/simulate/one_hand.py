@@ -128,12 +128,14 @@ def tear(a: Actor) -> None:
 
 
 def flip(a: Actor) -> None:
-    """Lift a little, turn over, lay down."""
+    """Lift a little, turn on its side and let go; what is flat is turned up like a page, and back."""
     a.reach(MAIN, a.noun)
     a.grasp(MAIN, a.noun)
-    lift = max(a.props[a.noun].size_m) / 2 + 0.03
-    a.carry(MAIN, a.noun, pose(-0.02, 0, lift) @ a.places.rest @ pose(0, 0, 0, about=(0, -88, 0)))
-    a.carry(MAIN, a.noun, pose(-0.05, 0, 0.05) @ a.places.rest @ pose(0, 0, 0, about=(0, -145, 0)))
+    width, _, height = a.props[a.noun].size_m
+    flat = height < 0.03
+    side = pose(-0.02, 0, (width - height) / 2) @ a.places.rest @ pose(0, 0, 0, about=(0, -62 if flat else -90, 0))
+    a.carry(MAIN, a.noun, pose(0, 0, 0.04) @ side)
+    a.carry(MAIN, a.noun, a.places.rest if flat else side)
     a.release(MAIN, a.noun)
     a.home(MAIN)
 

@@ -105,8 +105,9 @@ def _h2o(rig: Rig, subjects: int, repetitions: int) -> tuple[Recording, ...]:
     for number in _H2O_PEOPLE.get(subjects, range(1, subjects + 1)):
         for repetition in range(repetitions):
             scene = _H2O_SCENES[repetition % len(_H2O_SCENES)]
-            # Every person handles other things first; all things come up as soon as there are recordings for it.
-            noun = rig.taxonomy.nouns[(3 * (number - 1) + repetition) % len(rig.taxonomy.nouns)]
+            # Neighbours handle other things first, so that all come up as soon as there are recordings for it; the
+            # test's person handles what the first one does, so that few recordings do not test what none trains.
+            noun = rig.taxonomy.nouns[(3 * ((number - 1) % 3) + repetition) % len(rig.taxonomy.nouns)]
             name = f"subject{number}/{scene}/{repetition // len(_H2O_SCENES)}"
             split = h2o_split(number, scene)
             made.append(Recording(name, f"subject{number}", number, split, scene, len(made), (noun,)))

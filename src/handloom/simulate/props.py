@@ -23,7 +23,7 @@ class Hold(StrEnum):
     PINCH = "pinch"
     """Thumb and two fingers from above."""
     EDGE = "edge"
-    """A flat thing by its edge, thumb on top."""
+    """A flat thing by its near edge, fingers on top, the thumb before it."""
 
 
 @dataclass(frozen=True)

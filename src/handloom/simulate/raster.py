@@ -23,26 +23,16 @@ _BEND_PX = 0.25
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def project_faces(points, pixels, faces, width, height, bending, cone, edges, planes, boxes, ids):
-    """Front faces that may be in the image, as `edges` (n, 9), `planes` (n, 3), `boxes` (n, 4), `ids` (n,). Returns n.
+def find_fronts(points, faces, cone, edges, planes, ids, used):
+    """Faces that show their front to rays of a cone, as `edges` (n, 9), `planes` (n, 3), `ids` (n,). Returns n.
 
     On the ray d, edges . d are the three corners' shares, over the distance; planes . d is 1 over the distance.
-    `points` (V, 3) in the camera frame; `pixels` (V, 2), NaN outside the camera's domain; `cone` of all rays. A box is
-    x0, x1, y0, y1 in pixels, widened by `bending` times the square of the extent, since the lens may bend the edges;
-    x0 is NaN where the triangle is too large for one.
+    `points` (V, 3) in the camera frame; `used` (V,) tells which of them are corners of these faces.
     """
+    used[:] = False
     count = 0
-    for face in range(faces.shape[0]):
+    for face in range(np.uint64(faces.shape[0])):
         i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
-        x0, x1 = min(pixels[i, 0], pixels[j, 0], pixels[k, 0]), max(pixels[i, 0], pixels[j, 0], pixels[k, 0])
-        y0, y1 = min(pixels[i, 1], pixels[j, 1], pixels[k, 1]), max(pixels[i, 1], pixels[j, 1], pixels[k, 1])
-        known = pixels[i, 0] == pixels[i, 0] and pixels[j, 0] == pixels[j, 0] and pixels[k, 0] == pixels[k, 0]
-        extent = max(x1 - x0, y1 - y0)
-        boxed = known and extent <= _BOXED_PX
-        bend = _BEND_PX + extent * extent * bending
-        x0, x1, y0, y1 = x0 - bend, x1 + bend, y0 - bend, y1 + bend
-        if boxed and (x1 < -0.5 or y1 < -0.5 or x0 > width - 0.5 or y0 > height - 0.5):
-            continue
         ax, ay, az = points[i, 0], points[i, 1], points[i, 2]
         bx, by, bz = points[j, 0], points[j, 1], points[j, 2]
         cx, cy, cz = points[k, 0], points[k, 1], points[k, 2]
@@ -55,20 +45,52 @@ def project_faces(points, pixels, faces, width, height, bending, cone, edges, pl
         e2x, e2y, e2z = by * az - bz * ay, bz * ax - bx * az, bx * ay - by * ax
         ux, uy, uz = bx - ax, by - ay, bz - az
         vx, vy, vz = cx - ax, cy - ay, cz - az
-        row = edges[count]
-        row[0], row[1], row[2] = e0x / volume, e0y / volume, e0z / volume
-        row[3], row[4], row[5] = e1x / volume, e1y / volume, e1z / volume
-        row[6], row[7], row[8] = e2x / volume, e2y / volume, e2z / volume
-        planes[count, 0] = (uz * vy - uy * vz) / volume
-        planes[count, 1] = (ux * vz - uz * vx) / volume
-        planes[count, 2] = (uy * vx - ux * vy) / volume
-        if not boxed and _misses(row, planes[count], cone):
+        edge, plane = edges[count], planes[count]
+        edge[0], edge[1], edge[2] = e0x / volume, e0y / volume, e0z / volume
+        edge[3], edge[4], edge[5] = e1x / volume, e1y / volume, e1z / volume
+        edge[6], edge[7], edge[8] = e2x / volume, e2y / volume, e2z / volume
+        plane[0] = (uz * vy - uy * vz) / volume
+        plane[1] = (ux * vz - uz * vx) / volume
+        plane[2] = (uy * vx - ux * vy) / volume
+        if _misses(edge, plane, cone):
             continue
-        boxes[count, 0] = x0 if boxed else np.nan
-        boxes[count, 1], boxes[count, 2], boxes[count, 3] = x1, y0, y1
+        used[i] = used[j] = used[k] = True
         ids[count] = face
         count += 1
     return count
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def find_boxes(count, pixels, faces, width, height, bending, edges, planes, ids, boxes):
+    """Where in the image the `count` faces are, `boxes` (n, 4); those outside are dropped. Returns how many are left.
+
+    `pixels` (V, 2), NaN outside the camera's domain. A box is x0, x1, y0, y1 in pixels, widened by `bending` times the
+    square of the extent, since the lens may bend the edges; x0 is NaN where the triangle is too large for one.
+    """
+    kept = 0
+    for index in range(count):
+        face = ids[index]
+        i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
+        x0, x1 = min(pixels[i, 0], pixels[j, 0], pixels[k, 0]), max(pixels[i, 0], pixels[j, 0], pixels[k, 0])
+        y0, y1 = min(pixels[i, 1], pixels[j, 1], pixels[k, 1]), max(pixels[i, 1], pixels[j, 1], pixels[k, 1])
+        known = pixels[i, 0] == pixels[i, 0] and pixels[j, 0] == pixels[j, 0] and pixels[k, 0] == pixels[k, 0]
+        extent = max(x1 - x0, y1 - y0)
+        boxed = known and extent <= _BOXED_PX
+        bend = _BEND_PX + extent * extent * bending
+        x0, x1, y0, y1 = x0 - bend, x1 + bend, y0 - bend, y1 + bend
+        if boxed and (x1 < -0.5 or y1 < -0.5 or x0 > width - 0.5 or y0 > height - 0.5):
+            continue
+        if kept < index:
+            ids[kept] = face
+            for n in range(9):
+                edges[kept, n] = edges[index, n]
+            for n in range(3):
+                planes[kept, n] = planes[index, n]
+        boxes[kept, 0] = x0 if boxed else np.nan
+        boxes[kept, 1], boxes[kept, 2], boxes[kept, 3] = x1, y0, y1
+        kept += 1
+    return kept
 
 
 @njit(cache=True, nogil=True)
@@ -109,8 +131,8 @@ def _fill(index, edge, plane, x0, x1, y0, y1, rays, nearness, seen):
         edge[0], edge[1], edge[2], edge[3], edge[4], edge[5], edge[6], edge[7], edge[8]
     )  # fmt: skip
     p0, p1, p2 = plane[0], plane[1], plane[2]
-    for y in range(y0, y1):
-        for x in range(x0, x1):
+    for y in range(np.uint64(y0), np.uint64(y1)):  # unsigned, or every use as an index would be checked for its sign
+        for x in range(np.uint64(x0), np.uint64(x1)):
             dx, dy, dz = rays[0, y, x], rays[1, y, x], rays[2, y, x]
             near = p0 * dx + p1 * dy + p2 * dz
             if near > nearness[y, x] and (
@@ -127,12 +149,13 @@ def _fill(index, edge, plane, x0, x1, y0, y1, rays, nearness, seen):
 def _fill_all(index, plane, x0, x1, y0, y1, rays, nearness, seen):
     """The same where the triangle covers the whole rectangle."""
     p0, p1, p2 = plane[0], plane[1], plane[2]
-    for y in range(y0, y1):
-        for x in range(x0, x1):
+    for y in range(np.uint64(y0), np.uint64(y1)):
+        for x in range(np.uint64(x0), np.uint64(x1)):
+            # Without a branch, so that several pixels are done at once.
             near = p0 * rays[0, y, x] + p1 * rays[1, y, x] + p2 * rays[2, y, x]
-            if near > nearness[y, x]:
-                nearness[y, x] = near
-                seen[y, x] = index
+            before = nearness[y, x]
+            nearness[y, x] = near if near > before else before
+            seen[y, x] = index if near > before else seen[y, x]
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Float32, Int, Shaped, UInt8
 
 from handloom.errors import InputError
 from handloom.geometry import Camera, Pinhole, apply_rigid, invert_rigid
-from handloom.simulate import raster, shading
+from handloom.simulate import raster, shading, shutter
 from handloom.simulate.mesh import Mesh, Placement, Scene
 
 SKIN_ALLOWANCE = 1.5
@@ -67,6 +67,8 @@ class Renderer:
         self._edges, self._planes = np.empty((count, 9), np.float32), np.empty((count, 3), np.float32)
         self._boxes, self._ids = np.empty((count, 4), np.float32), np.empty(count, np.uint32)
         self._points, self._normals = np.empty((len(self._uv), 3)), np.empty((len(self._uv), 3), np.float32)
+        self._pixels, self._used = np.empty((len(self._uv), 2)), np.empty(len(self._uv), bool)
+        self._before, self._unused = np.empty_like(self._points), np.empty_like(self._normals)
         self._lit = np.empty(size, np.float32)
         self._nearness, self._seen = np.empty(size, np.float32), np.empty(size, np.uint32)
         self._shadow, self._first_shadow = np.empty((2, shading.SHADOW_SIZE, shading.SHADOW_SIZE), np.float32)
@@ -96,7 +98,7 @@ class Renderer:
         if not np.isfinite(world_from_camera).all():
             raise InputError("the pose of a camera to render from must be finite")
         camera_from_world = invert_rigid(world_from_camera.astype(np.float64))
-        self._place(camera_from_world, placements)
+        self._place(camera_from_world, placements, self._points, self._normals)
         count = self._project()
         self._draw(count)
         image, depth, instances = self._shade(camera_from_world)
@@ -132,28 +134,51 @@ class Renderer:
         self._flat &= (bends == bends[:, :1]).all((1, 2))
         self._textures, self._texture_of = _textures(meshes)
 
-    def _place(self, camera_from_world: Float[np.ndarray, "4 4"], placements: Sequence[Placement]) -> None:
+    def moves_px(
+        self, world_from_camera: Float[np.ndarray, "4 4"], placements: Sequence[Placement]
+    ) -> Float32[np.ndarray, "rows columns 2"]:
+        """How far what the latest picture shows has come in the image since camera and scene were placed so.
+
+        Returns:
+            Pixels to the right and down, for every `shutter.STEP`-th row and column; 0 where nothing is seen.
+        """
+        self._place(invert_rigid(world_from_camera.astype(np.float64)), placements, self._before, self._unused)
+        moves = np.empty((*(-(-side // shutter.STEP) for side in self._seen.shape), 2), np.float32)
+        shutter.find_moves(
+            self._nearness, self._seen, self._ids, self._edges, self._rays, self._faces, self._before, moves
+        )
+        return moves
+
+    def _place(
+        self,
+        camera_from_world: Float[np.ndarray, "4 4"],
+        placements: Sequence[Placement],
+        points: Float[np.ndarray, "V 3"],
+        normals: Float32[np.ndarray, "V 3"],
+    ) -> None:
         """Everything into the camera frame; what is not there as NaN, which is never drawn."""
         for k, (mesh, placement) in enumerate(zip(self.scene.moving, placements)):
             here = slice(self._starts[k], self._starts[k + 1])
-            points, normals = self._points[here], self._normals[here]
             if placement is None:
-                points[:] = np.nan
+                points[here] = np.nan
             elif placement.shape == (4, 4):
                 camera_from_mesh = camera_from_world @ placement
-                shading.place(camera_from_mesh, mesh.vertices, mesh.normals, points, normals)
+                shading.place(camera_from_mesh, mesh.vertices, mesh.normals, points[here], normals[here])
             else:
                 vertices = np.asarray(placement, dtype=np.float64)
-                shading.place_skin(camera_from_world, vertices, mesh.faces, points, normals)
+                shading.place_skin(camera_from_world, vertices, mesh.faces, points[here], normals[here])
         still = self._starts[len(self.scene.moving)]
-        shading.place(camera_from_world, *self._background, self._points[still:], self._normals[still:])
+        shading.place(camera_from_world, *self._background, points[still:], normals[still:])
 
     def _project(self) -> int:
         """How many faces may be in the image; fills the tables about them."""
-        pixels, _ = self.camera.project(self._points)
-        count = raster.project_faces(
-            self._points, pixels, self._faces, self.camera.width, self.camera.height, self._bending, self._cone,
-            self._edges, self._planes, self._boxes, self._ids,
+        count = raster.find_fronts(
+            self._points, self._faces, self._cone, self._edges, self._planes, self._ids, self._used
+        )
+        self._pixels[self._used], _ = self.camera.project(self._points[self._used])
+        count = raster.find_boxes(
+            count, self._pixels, self._faces, self.camera.width, self.camera.height, self._bending, self._edges,
+            self._planes, self._ids, self._boxes,
         )  # fmt: skip
         return int(count)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from handloom.simulate.actions import act
 from handloom.simulate.actor import MAIN, OTHER, THREAD_M, TURN_RAD, Actor, Places, home, pose
+from handloom.simulate.clearance import cleared
 from handloom.simulate.grips import grip
 from handloom.simulate.hand import clamp, grasp, wrist_towards
 from handloom.simulate.motion import FIRST_THING, Motion, Phase, join
@@ -22,6 +23,8 @@ from handloom.skeleton import LEFT, RIGHT
 _HOSTED = (Gesture.INSERT, Gesture.SCREW)
 _SHOULDER_M = np.array([0.19, -0.42, 0.16])
 _WRIST = slice(-2, None)
+_TRIES = 4
+"""How many actions are looked at for one that fits before the end of a recording."""
 
 
 @dataclass(eq=False)
@@ -77,31 +80,37 @@ class Script:
         return self._personal(self.perform(action))
 
     def wander(self, seconds: float, used: dict[str, int]) -> Motion:
-        """A recording of about this length: actions that follow from each other, with gaps between.
+        """A recording of this length: actions that follow from each other, with gaps between.
 
-        The next action is, among those that the state of things allows, one that has been used least.
+        The next action is, among those that the state of things allows, one that has been used least. All actions
+        are whole; after the last one the hands wait for the end. Only a first action that is longer than the
+        recording is cut by it.
 
         Args:
-            seconds: it ends with the last whole action before this time, but has at least one action.
+            seconds: how long it is, to the frame.
             used: how often each action has been used before; counted on.
         """
         states = dict.fromkeys(self.nouns, State.RESTING)
+        frames = max(1, round(seconds * self.frame_rate))
         parts: list[Motion] = []
-        total = 0
-        while True:
+        total, refused = 0, 0
+        while total < frames and refused < _TRIES:
             action = self._choose(states, used)
             if action is None:
                 break
             motion = self.perform(action, states)
             gap = self._transition(parts[-1], motion) if parts else None
             length = len(motion) + (0 if gap is None else len(gap))
-            if parts and (total + length) / self.frame_rate > seconds:
-                break
+            if parts and total + length > frames:
+                refused += 1
+                continue
             used[action.name] = used.get(action.name, 0) + 1
             states[action.noun] = action.after
             parts += [motion] if gap is None else [gap, motion]
             total += length
-        return self._personal(join(parts))
+        if total < frames:
+            parts.append(self._wait(parts[-1], frames - total))
+        return self._personal(join(parts)[:frames])
 
     def _choose(self, states: dict[str, State], used: dict[str, int]) -> Action | None:
         busy = [noun for noun, state in states.items() if state not in (State.RESTING, State.INSERTED, State.SCREWED)]
@@ -129,7 +138,7 @@ class Script:
             self.things,
             self.subject.style,
             self.rng,
-            np.stack([home(LEFT), home(RIGHT)]),
+            np.stack([home(self.subject.right, hand) for hand in (LEFT, RIGHT)]),
             np.stack([grasp("relaxed")] * 2),
             np.stack([np.eye(4)] * len(self.things)) if self.things else np.zeros((0, 4, 4)),
         )
@@ -170,17 +179,7 @@ class Script:
 
     def _transition(self, before: Motion, after: Motion) -> Motion:
         """From the end of one motion to the start of the next: the hands move, with what they hold; nothing else."""
-        stage = Stage(
-            self.things,
-            self.subject.style,
-            self.rng,
-            before.world_from_hand[-1].copy(),
-            before.angles[-1].copy(),
-            before.world_from_thing[-1].copy(),
-            holders=after.holder[0].tolist(),
-        )
-        for name in self.things:
-            stage.fix(name, stage.holders[stage.thing(name)])
+        stage = self._after(before, after.holder[0].tolist())
         stage.wait(float(self.rng.uniform(0.1, 0.8)))
         stage.move(
             *(
@@ -190,14 +189,37 @@ class Script:
         )
         return self._finished(stage.sample(self.frame_rate))
 
+    def _wait(self, before: Motion, frames: int) -> Motion:
+        """So many frames in which nothing happens after a motion."""
+        stage = self._after(before, before.holder[-1].tolist())
+        stage.wait((frames + 1) / self.frame_rate * self.subject.style.speed)
+        return self._finished(stage.sample(self.frame_rate))[:frames]
+
+    def _after(self, before: Motion, holders: list[int]) -> Stage:
+        """The stage as a motion leaves it."""
+        stage = Stage(
+            self.things,
+            self.subject.style,
+            self.rng,
+            before.world_from_hand[-1].copy(),
+            before.angles[-1].copy(),
+            before.world_from_thing[-1].copy(),
+            holders=holders,
+        )
+        for name in self.things:
+            stage.fix(name, stage.holders[stage.thing(name)])
+        return stage
+
     def _finished(self, motion: Motion) -> Motion:
         """Angles within their limits."""
         motion.angles[:] = clamp(motion.angles)
         return motion
 
     def _personal(self, motion: Motion) -> Motion:
-        """Mirrored for a left-handed person; the forearms point at the elbows."""
+        """Mirrored for a left-handed person, and clear of the table; the forearms point at the elbows."""
         motion = motion.mirrored() if self.subject.style.left_handed else motion
+        shown = (RIGHT,) if self.taxonomy.one_hand else (LEFT, RIGHT)
+        motion = cleared(motion, (self.subject.left, self.subject.right), shown, self.props)
         angles = motion.angles.copy()
         for hand in (LEFT, RIGHT):
             shoulder = _SHOULDER_M * ((-1, 1, 1) if hand == LEFT else (1, 1, 1))

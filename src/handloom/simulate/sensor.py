@@ -15,10 +15,13 @@ from handloom.errors import InputError
 from handloom.hands import HandTrack
 from handloom.simulate.shading import CODE, LINEAR
 
-_0, _1 = np.float32(0), np.float32(1)
+_0, _HALF, _1 = np.float32(0), np.float32(0.5), np.float32(1)
 _LEVELS = np.float32(len(CODE) - 1)
-_BYTE_DEVIATION = np.float32(np.sqrt(8 * (256**2 - 1) / 12))
-_MEAN_OF_BYTES = np.float32(8 * 127.5)
+_WORD, _16, _32, _48 = np.uint64(0xFFFF), np.uint64(16), np.uint64(32), np.uint64(48)
+_MEAN_OF_WORDS, _PER_DEVIATION = np.float32(2 * 0xFFFF), np.float32(1 / np.sqrt(4 * (2**32 - 1) / 12))
+
+
+_RANGES = {"exposure": (0, 100), "vignetting": (0, 1), "read_noise": (0, 1e6), "blur_px": (0, 50), "shutter_s": (0, 1)}
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Sensor:
         full_well: electrons at full scale; their shot noise is the root of their number.
         read_noise: standard deviation in electrons.
         blur_px: standard deviation of the lens's point spread.
+        shutter_s: how long the shutter is open; what moves meanwhile is smeared (`shutter.smeared`).
 
     Raises:
         InputError: a value that no sensor has.
@@ -43,9 +47,10 @@ class Sensor:
     full_well: float = 6000.0
     read_noise: float = 14.0
     blur_px: float = 0.5
+    shutter_s: float = 0.01
 
     def __post_init__(self) -> None:
-        for name, low, high in (("exposure", 0, 100), ("vignetting", 0, 1), ("read_noise", 0, 1e6), ("blur_px", 0, 50)):
+        for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"a sensor's {name} must lie in {low} ... {high:g}, found {value}")
@@ -57,7 +62,7 @@ class Sensor:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Sensor":
-        """One camera among many."""
+        """One camera among many; the ranges are our estimates of small cameras indoors."""
         red, blue = rng.uniform(0.9, 1.1, 2)
         return cls(
             exposure=float(np.exp(rng.normal(0, 0.12))),
@@ -66,6 +71,7 @@ class Sensor:
             full_well=float(rng.uniform(3000, 9000)),
             read_noise=float(rng.uniform(6, 24)),
             blur_px=float(rng.uniform(0.4, 0.7)),
+            shutter_s=float(rng.uniform(0.004, 0.016)),
         )
 
     def capture(
@@ -171,20 +177,22 @@ def _expose(exposures, gain, vignetting, shot, read, seed, frame, image):
     key = _mixed(seed, frame)
     middle_y, middle_x = np.float32(0.5 * (height - 1)), np.float32(0.5 * (width - 1))
     corner = max(middle_x * middle_x + middle_y * middle_y, _1)
-    for y in range(height):
-        for x in range(width):
-            dx, dy = np.float32(x) - middle_x, np.float32(y) - middle_y
+    one = np.uint64(1)
+    pixel = np.uint64(0)
+    for y in range(np.uint64(height)):
+        dy = np.float32(np.int32(y)) - middle_y
+        for x in range(np.uint64(width)):
+            dx = np.float32(np.int32(x)) - middle_x
             weight = (_1 - vignetting * (dx * dx + dy * dy) / corner) / np.float32(moments)
-            for c in range(channels):
+            for c in range(np.uint64(channels)):
                 light = _0
-                for k in range(moments):
+                for k in range(np.uint64(moments)):
                     light += LINEAR[exposures[k, y, x, c]]
                 light *= weight * gain[c]
-                bits = _mixed(key, np.uint64((y * width + x) * channels + c))
-                total = np.uint64(0)
-                for _ in range(8):  # the sum of eight uniform bytes is nearly normal
-                    total += bits & np.uint64(255)
-                    bits >>= np.uint64(8)
-                normal = (np.float32(total) - _MEAN_OF_BYTES) / _BYTE_DEVIATION
+                bits = _mixed(key, pixel)
+                pixel += one
+                # The sum of four uniform numbers of 16 bits is nearly normal.
+                total = (bits & _WORD) + ((bits >> _16) & _WORD) + ((bits >> _32) & _WORD) + (bits >> _48)
+                normal = (np.float32(np.int32(total)) - _MEAN_OF_WORDS) * _PER_DEVIATION
                 light += normal * np.sqrt(light * shot + read)
-                image[y, x, c] = CODE[np.int32(min(max(light, _0), _1) * _LEVELS + np.float32(0.5))]
+                image[y, x, c] = CODE[np.uint32(min(max(light, _0), _1) * _LEVELS + _HALF)]

@@ -148,8 +148,8 @@ def find_lit(nearness, rays, lamp_from_camera, shadow, first, lit):
     """Into `lit` (H, W): the share of the lamp that reaches each pixel's surface, over 3 x 3 texels."""
     m = lamp_from_camera
     last = np.float32(shadow.shape[0] - 3)
-    for y in range(nearness.shape[0]):
-        for x in range(nearness.shape[1]):
+    for y in range(np.uint64(nearness.shape[0])):
+        for x in range(np.uint64(nearness.shape[1])):
             near, dx, dy, dz = nearness[y, x], rays[0, y, x], rays[1, y, x], rays[2, y, x]
             u = (m[0, 0] * dx + m[0, 1] * dy + m[0, 2] * dz) / near + m[0, 3]
             v = (m[1, 0] * dx + m[1, 1] * dy + m[1, 2] * dz) / near + m[1, 3]
@@ -195,11 +195,17 @@ def shade(
     nearness, seen, ids, edges, rays, faces, face_mesh, flat, normals, colours, uv, textures, texture_of,
     instance_of, shine_of, towards, up, lamp, ambient, lit, image, depth, instances,
 ):  # fmt: skip
-    """Fill `image` (H, W, channels), `depth` (H, W) and `instances` (H, W) from what `raster.draw` found."""
+    """Fill `image` (H, W, channels), `depth` (H, W) and `instances` (H, W) from what `raster.draw` found.
+
+    What is the same all over a face is worked out when a row comes to it, not at every pixel.
+    """
     lamp_x, lamp_y, lamp_z = towards[0], towards[1], towards[2]
     up_x, up_y, up_z = up[0], up[1], up[2]
-    for y in range(nearness.shape[0]):
-        for x in range(nearness.shape[1]):
+    lamp_r, lamp_g, lamp_b = lamp[0], lamp[1], lamp[2]
+    none = np.uint32(0xFFFFFFFF)
+    for y in range(np.uint64(nearness.shape[0])):
+        index = none
+        for x in range(np.uint64(nearness.shape[1])):
             near = nearness[y, x]
             if near == _0:
                 for channel in range(image.shape[2]):
@@ -207,53 +213,59 @@ def shade(
                 depth[y, x] = _0
                 instances[y, x] = 0
                 continue
-            index = seen[y, x]
-            face = ids[index]
-            mesh = face_mesh[face]
+            if seen[y, x] != index:
+                index = seen[y, x]
+                face = ids[index]
+                mesh = face_mesh[face]
+                instance, shine = instance_of[mesh], shine_of[mesh]
+                e0, e1, e2 = edges[index, 0], edges[index, 1], edges[index, 2]
+                e3, e4, e5 = edges[index, 3], edges[index, 4], edges[index, 5]
+                a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+                same = flat[face]
+                nx, ny, nz = normals[a, 0], normals[a, 1], normals[a, 2]
+                own_r, own_g, own_b = colours[a, 0], colours[a, 1], colours[a, 2]
+                start, rows, columns = texture_of[mesh, 0], texture_of[mesh, 1], texture_of[mesh, 2]
+                ua, va, ub, vb, uc, vc = uv[a, 0], uv[a, 1], uv[b, 0], uv[b, 1], uv[c, 0], uv[c, 1]
+                facing = (nx * lamp_x + ny * lamp_y + nz * lamp_z + _WRAP) / (_1 + _WRAP)
+                above = _FROM_BELOW + (_1 - _FROM_BELOW) * (_HALF + _HALF * (nx * up_x + ny * up_y + nz * up_z))
+                around_r, around_g, around_b = ambient[0] * above, ambient[1] * above, ambient[2] * above
             dx, dy, dz = rays[0, y, x], rays[1, y, x], rays[2, y, x]
             distance = _1 / near
             depth[y, x] = dz * distance
-            instances[y, x] = instance_of[mesh]
-
-            wa = (edges[index, 0] * dx + edges[index, 1] * dy + edges[index, 2] * dz) * distance
-            wb = (edges[index, 3] * dx + edges[index, 4] * dy + edges[index, 5] * dz) * distance
+            instances[y, x] = instance
+            red, green, blue = own_r, own_g, own_b
+            wa = (e0 * dx + e1 * dy + e2 * dz) * distance
+            wb = (e3 * dx + e4 * dy + e5 * dz) * distance
             wc = _1 - wa - wb
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-            nx, ny, nz = normals[a, 0], normals[a, 1], normals[a, 2]
-            red, green, blue = colours[a, 0], colours[a, 1], colours[a, 2]
-            if not flat[face]:
-                nx = wa * nx + wb * normals[b, 0] + wc * normals[c, 0]
-                ny = wa * ny + wb * normals[b, 1] + wc * normals[c, 1]
-                nz = wa * nz + wb * normals[b, 2] + wc * normals[c, 2]
+            if not same:
+                nx = wa * normals[a, 0] + wb * normals[b, 0] + wc * normals[c, 0]
+                ny = wa * normals[a, 1] + wb * normals[b, 1] + wc * normals[c, 1]
+                nz = wa * normals[a, 2] + wb * normals[b, 2] + wc * normals[c, 2]
                 unit = _1 / math.sqrt(nx * nx + ny * ny + nz * nz + _TINY)
                 nx, ny, nz = nx * unit, ny * unit, nz * unit
-                red = wa * red + wb * colours[b, 0] + wc * colours[c, 0]
-                green = wa * green + wb * colours[b, 1] + wc * colours[c, 1]
-                blue = wa * blue + wb * colours[b, 2] + wc * colours[c, 2]
+                red = wa * colours[a, 0] + wb * colours[b, 0] + wc * colours[c, 0]
+                green = wa * colours[a, 1] + wb * colours[b, 1] + wc * colours[c, 1]
+                blue = wa * colours[a, 2] + wb * colours[b, 2] + wc * colours[c, 2]
+                facing = (nx * lamp_x + ny * lamp_y + nz * lamp_z + _WRAP) / (_1 + _WRAP)
+                above = _FROM_BELOW + (_1 - _FROM_BELOW) * (_HALF + _HALF * (nx * up_x + ny * up_y + nz * up_z))
+                around_r, around_g, around_b = ambient[0] * above, ambient[1] * above, ambient[2] * above
 
-            diffuse = (nx * lamp_x + ny * lamp_y + nz * lamp_z + _WRAP) / (_1 + _WRAP)
-            highlight = _0
-            if diffuse > _0:
-                diffuse *= lit[y, x]
-                shine = shine_of[mesh]
+            diffuse, highlight = _0, _0
+            if facing > _0:
+                diffuse = facing * lit[y, x]
                 if shine > _0:
                     hx, hy, hz = lamp_x - dx, lamp_y - dy, lamp_z - dz
-                    facing = max(nx * hx + ny * hy + nz * hz, _0)
-                    highlight = facing * facing / (hx * hx + hy * hy + hz * hz)
+                    towards_half = max(nx * hx + ny * hy + nz * hz, _0)
+                    highlight = towards_half * towards_half / (hx * hx + hy * hy + hz * hz)
                     highlight *= highlight
                     highlight *= highlight
                     highlight *= highlight
                     highlight *= highlight * diffuse * shine
-            else:
-                diffuse = _0
-            above = _HALF + _HALF * (nx * up_x + ny * up_y + nz * up_z)
-            above = _FROM_BELOW + (_1 - _FROM_BELOW) * above
 
-            rows, columns = texture_of[mesh, 1], texture_of[mesh, 2]
             if rows > 0:
-                i0, i1, u = _neighbours(wa * uv[a, 0] + wb * uv[b, 0] + wc * uv[c, 0], columns)
-                j0, j1, v = _neighbours(wa * uv[a, 1] + wb * uv[b, 1] + wc * uv[c, 1], rows)
-                start, fu, fv = texture_of[mesh, 0], np.uint64(np.int32(u * _STEPS)), np.uint64(np.int32(v * _STEPS))
+                i0, i1, u = _neighbours(wa * ua + wb * ub + wc * uc, columns)
+                j0, j1, v = _neighbours(wa * va + wb * vb + wc * vc, rows)
+                fu, fv = np.uint64(np.int32(u * _STEPS)), np.uint64(np.int32(v * _STEPS))
                 j0, j1 = start + j0 * columns, start + j1 * columns
                 mixed = (_WHOLE - fv) * ((_WHOLE - fu) * textures[j0 + i0] + fu * textures[j0 + i1])
                 mixed += fv * ((_WHOLE - fu) * textures[j1 + i0] + fu * textures[j1 + i1])
@@ -264,9 +276,9 @@ def shade(
                 root = np.float32(np.int32(mixed & _FIELD)) * _ROOT
                 blue *= root * root
 
-            red = red * (lamp[0] * diffuse + ambient[0] * above) + lamp[0] * highlight
-            green = green * (lamp[1] * diffuse + ambient[1] * above) + lamp[1] * highlight
-            blue = blue * (lamp[2] * diffuse + ambient[2] * above) + lamp[2] * highlight
+            red = red * (lamp_r * diffuse + around_r) + lamp_r * highlight
+            green = green * (lamp_g * diffuse + around_g) + lamp_g * highlight
+            blue = blue * (lamp_b * diffuse + around_b) + lamp_b * highlight
             if image.shape[2] == 1:
                 image[y, x, 0] = _code(
                     np.float32(0.2126) * red + np.float32(0.7152) * green + np.float32(0.0722) * blue

@@ -15,8 +15,9 @@ from handloom.simulate.simulation import Simulation, draw
 from handloom.simulate.take import Take
 from handloom.skeleton import JOINT_COUNT, LEFT, RIGHT
 
-TRUTH, MASKS = "truth.npz", "masks"
+TRUTH, MASKS, DEPTH = "truth.npz", "masks", "depth"
 _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+_FARTHEST_MM = 65535
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,13 @@ class Shots:
 
     Attributes:
         folder: of all recordings.
-        masks: instance masks are kept beside the pictures.
+        masks: instance masks are kept beside the pictures, one channel of 8 bits: `mesh.LEFT_HAND` and so on.
+        depth: so is depth, one channel of 16 bits: the camera frame's z in millimetres, 0 where nothing is seen.
     """
 
     folder: Path
     masks: bool = False
+    depth: bool = False
 
     def of(self, name: str) -> Path:
         """The folder of a recording."""
@@ -45,16 +48,16 @@ class Shots:
             return
         take = simulation.take(name)
         with whole_folder(self.of(name)) as folder:
-            visible = self._pictures(take, folder)
+            visible = self._pictures(take, folder, simulation.options.sensor)
             _write_truth(folder / TRUTH, take, visible)
 
-    def _pictures(self, take: Take, folder: Path) -> np.ndarray:
-        cameras = draw(take)
+    def _pictures(self, take: Take, folder: Path, sensor: bool) -> np.ndarray:
+        cameras = draw(take, sensor)
         names = [camera.name for camera in take.rig.cameras]
         for name in names:
-            (folder / name).mkdir()
-            if self.masks:
-                (folder / MASKS / name).mkdir(parents=True)
+            for kept, where in ((True, folder), (self.masks, folder / MASKS), (self.depth, folder / DEPTH)):
+                if kept:
+                    (where / name).mkdir(parents=True)
         shown = [RIGHT] if take.rig.taxonomy.one_hand else [LEFT, RIGHT]
         visible = np.zeros((len(cameras), len(take.motion), 2, JOINT_COUNT), bool)
         for frame in range(len(take.motion)):
@@ -65,6 +68,9 @@ class Shots:
                 _write(folder / name / f"{frame:06d}.png", shot.image[..., ::-1])
                 if self.masks:
                     _write(folder / MASKS / name / f"{frame:06d}.png", shot.instances)
+                if self.depth:
+                    millimetres = np.minimum(np.rint(1000 * shot.depth_m), _FARTHEST_MM).astype(np.uint16)
+                    _write(folder / DEPTH / name / f"{frame:06d}.png", millimetres)
         return visible
 
 
@@ -92,7 +98,7 @@ class Shot(EpisodeSource):
         """Move what no layout has a place for to its own folder."""
         folder, kept = self.shots.of(name), target / self.shots.of(name).name
         kept.mkdir(parents=True)
-        for item in (TRUTH, MASKS):
+        for item in (TRUTH, MASKS, DEPTH):
             if (folder / item).exists():
                 (folder / item).replace(kept / item)
 

@@ -1,7 +1,9 @@
 """A simulation as a source of episodes: pictures are drawn when they are asked for."""
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import UInt8
@@ -9,14 +11,17 @@ from jaxtyping import UInt8
 from handloom.errors import InputError
 from handloom.formats.episode import CameraStream, Episode, EpisodeSource, RenderedPictures
 from handloom.simulate.faults import Faults
+from handloom.simulate.mesh import Placement
 from handloom.simulate.plan import Layout, Recording, recordings
-from handloom.simulate.render import Picture, Renderer
+from handloom.simulate.render import Joints, Picture, Renderer
 from handloom.simulate.rigs import Rig, rig
 from handloom.simulate.scene import build_set
+from handloom.simulate.sensor import Sensor
+from handloom.simulate.shutter import smeared
 from handloom.simulate.take import Size, Take, make_take
 
-_FAULTS = 5
-"""Sets the random numbers of faults apart from those of people, takes and sets."""
+_FAULTS, _SENSORS = 5, 6
+"""Set the random numbers of faults and cameras apart from those of people, takes and sets."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,13 @@ class Options:
         layout: how it is stored.
         subjects: number of people; None for the rig's usual number.
         repetitions: recordings per person; for `fpha`, of every action.
-        seconds: length of a recording; for `fpha`, every recording lasts as long as its action.
+        seconds: length of a recording, to the frame; for `fpha`, every recording lasts as long as its action.
         seed: of all chance.
         size: width and height of the pictures; None for the full size of the rig's cameras.
+        cameras: names of the rig's cameras that record; all if empty. Official layouts need all. What happens before
+            the cameras, and what each of them sees of it, does not depend on which there are.
         actions: names of the actions that are recorded by a rig with one action per recording; all if empty.
+        sensor: pictures have the exposure, noise and motion blur of a camera; without, they are as rendered.
         faults: what goes wrong in what is stored; pictures and truth are made without.
     """
 
@@ -40,7 +48,9 @@ class Options:
     seconds: float = 20.0
     seed: int = 0
     size: Size | None = (480, 270)
+    cameras: tuple[str, ...] = ()
     actions: tuple[str, ...] = ()
+    sensor: bool = True
     faults: Faults = field(default_factory=Faults)
 
 
@@ -52,13 +62,13 @@ class Simulation(EpisodeSource):
         options: what is simulated.
 
     Raises:
-        InputError: unknown rig or action, a layout that is not for the rig, or a number out of range.
+        InputError: unknown rig, camera or action, a layout that is not for the rig, or a number out of range.
     """
 
     def __init__(self, rig_name: str, options: Options) -> None:
         super().__init__(skip_bad=False)
-        self.rig: Rig = rig(rig_name)
-        self.options = _checked(options, self.rig)
+        self.options = _checked(options, rig(rig_name))
+        self.rig = _with_cameras(rig(rig_name), options.cameras)
         subjects = self.rig.default_subjects if options.subjects is None else options.subjects
         planned = recordings(self.rig, options.layout, subjects, options.repetitions)
         if options.actions:
@@ -77,7 +87,7 @@ class Simulation(EpisodeSource):
     def read(self, name: str) -> Episode:
         """A recording whose pictures are drawn one by one. Raises InputError: there is none of this name."""
         take = self.take(name)
-        camera_men = draw(take)
+        camera_men = draw(take, self.options.sensor)
         streams = tuple(
             replace(take.stream(camera), pictures=RenderedPictures(_as_rgb(picture)))
             for camera, picture in enumerate(camera_men)
@@ -96,25 +106,38 @@ class Simulation(EpisodeSource):
         return options.faults.planted(take.episode(streams), seed, gaps=options.layout is Layout.NATIVE)
 
 
-def draw(take: Take) -> list[Callable[[int], Picture]]:
-    """For each camera of a take a function that draws a frame of it, with its truth."""
-    built = build_set(take)
-    latest: dict[int, tuple[list, object]] = {}
+def draw(take: Take, sensor: bool = True) -> list[Callable[[int], Picture]]:
+    """For each camera of a take a function that draws a frame of it, with its truth.
 
-    def placed(frame: int) -> tuple:
-        if frame not in latest:  # all cameras ask for a frame before any asks for the next
-            latest.clear()
-            latest[frame] = (built.placements(frame), built.joints(frame))
-        return latest[frame]
+    Args:
+        take: the take.
+        sensor: pictures as each camera's own sensor takes them; the truth is that of the middle of the exposure.
+    """
+    built = build_set(take)
+
+    @lru_cache(maxsize=2)  # all cameras ask for a frame, and for how it was before, before any asks for the next
+    def placed(frame: int) -> tuple[list[Placement], Joints]:
+        return built.placements(frame), built.joints(frame)
 
     def camera_man(camera: int) -> Callable[[int], Picture]:
-        renderer = Renderer(built.scene, take.cameras[camera], take.rig.cameras[camera].monochrome)
+        mounted, poses = take.rig.cameras[camera], take.world_from_camera[camera]
+        renderer = Renderer(built.scene, take.cameras[camera], mounted.monochrome)
 
-        def picture(frame: int) -> Picture:
-            placements, joints = placed(frame)
-            return renderer.render(take.world_from_camera[camera, frame], placements, joints)
+        def rendered(frame: int) -> Picture:
+            return renderer.render(poses[frame], *placed(frame))
 
-        return picture
+        # Its own stream of chance: what a camera sees does not depend on which others there are.
+        key = (take.seed, _SENSORS, take.recording.index, zlib.crc32(mounted.name.encode()))
+        chosen, noise = Sensor.sample(np.random.default_rng(key)), int(np.random.SeedSequence(key).generate_state(1)[0])
+
+        def taken(frame: int) -> Picture:
+            beside = frame - 1 if frame else min(1, len(poses) - 1)  # a smear looks the same either way round
+            picture = rendered(frame)
+            moves = renderer.moves_px(poses[beside], placed(beside)[0]) * np.float32(chosen.shutter_s * take.rate)
+            image = chosen.capture(smeared(picture.image, picture.depth_m, moves)[None], noise, frame)
+            return replace(picture, image=image)
+
+        return taken if sensor else rendered
 
     return [camera_man(camera) for camera in range(len(take.cameras))]
 
@@ -128,7 +151,19 @@ def _as_rgb(picture: Callable[[int], Picture]) -> Callable[[int], UInt8[np.ndarr
     return lambda frame: as_rgb(picture(frame).image)
 
 
+def _with_cameras(used: Rig, names: tuple[str, ...]) -> Rig:
+    """The rig with the named cameras alone, in its own order."""
+    return replace(used, cameras=tuple(camera for camera in used.cameras if not names or camera.name in names))
+
+
 def _checked(options: Options, used: Rig) -> Options:
+    known_cameras = [camera.name for camera in used.cameras]
+    if unknown := [name for name in options.cameras if name not in known_cameras]:
+        raise InputError(f"unknown camera {unknown[0]!r}; {used.name} has {', '.join(known_cameras)}")
+    if options.cameras and options.layout is not Layout.NATIVE and set(options.cameras) != set(known_cameras):
+        raise InputError(
+            f"the layout {options.layout.value} needs all cameras of its rig; leave cameras out, or use --layout native"
+        )
     if not 0 < options.seconds <= 3600:
         raise InputError(f"seconds must lie between 0 and 3600, found {options.seconds:g}")
     if options.seed < 0:

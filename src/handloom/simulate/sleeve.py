@@ -15,7 +15,8 @@ SHOULDER_M = np.array([0.165, -0.515, 0.215])
 """Where the right arm leaves the trunk that `background` seats at the table."""
 FOREARM = FRAMES.index("forearm")
 
-# Places along the forearm, by its length: the cuff, where the bend of the elbow begins, and its corner.
+# Measures of arms and cloth here are our estimates. Places along the forearm, by its length: the cuff, where the bend
+# of the elbow begins, and its corner.
 _CUFF, _BEND, _ELBOW = 0.50, 0.87, 1.13
 _CLEARANCE_M, _HEM_M = 0.006, 0.004
 _UPPER_ARM_M, _SHOULDER_RADIUS_M = 0.056, 0.064

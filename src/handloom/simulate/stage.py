@@ -17,6 +17,8 @@ from handloom.simulate.motion import FIRST_THING, WORLD, Motion, Phase
 from handloom.simulate.subjects import Style
 
 MIN_JERK = np.polynomial.Polynomial([0, 0, 0, 10, -15, 6])
+# Physiological tremor lies at about 8 ... 12 Hz (McAuley & Marsden, Brain 123, 2000); the drift and how much fingers
+# waver are our estimates.
 _TREMOR_HZ = (7.6, 9.1, 10.7)
 _DRIFT_HZ = (0.7, 1.3)
 _WOBBLE_RAD = np.radians(1.6)
@@ -94,7 +96,7 @@ class Stage:
         self.fix(name, hand)
 
     def seconds(self, metres: float, radians: float = 0.0) -> float:
-        """How long this person takes for a movement of this size."""
+        """How long this person takes for a movement of this size (our estimate)."""
         typical = 0.26 + 1.15 * metres + 0.22 * radians
         return float(typical / self.style.speed * np.exp(self.rng.normal(0, 0.12)))
 

@@ -1,17 +1,20 @@
 """The virtual capture studio: simulate a rig's recordings and store them in one of the layouts."""
 
+import hashlib
 import json
 import multiprocessing
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from handloom import __version__
 from handloom.datasets.prepare import prepare_episodes
 from handloom.errors import InputError, OutputError
 from handloom.formats.assembly101_write import write_assembly101
@@ -19,9 +22,12 @@ from handloom.formats.assemblyhands_write import write_assemblyhands
 from handloom.formats.atomic import json_text, write_text
 from handloom.formats.episode import Episode
 from handloom.formats.fpha_write import write_fpha
+from handloom.formats.h2o_classes import OBJECTS
 from handloom.formats.h2o_write import write_h2o
+from handloom.formats.text_files import parse_json, read_text
 from handloom.progress import Progress, silent
 from handloom.simulate.plan import Layout
+from handloom.simulate.props import PROPS
 from handloom.simulate.shoot import Shot, Shots
 from handloom.simulate.simulation import Options, Simulation, as_rgb, draw
 from handloom.threads import exit_with_parent, single_threaded_children
@@ -54,37 +60,39 @@ def simulate(
     options: Options = DEFAULTS,
     workers: int = 1,
     masks: bool = False,
+    depth: bool = False,
     progress: Progress = silent,
 ) -> Simulated:
     """Simulate a capture. An interrupted run goes on where it stopped; a finished one does nothing.
 
     Recordings are drawn one by one into `out` + ".part", then stored in the layout, then a rename makes everything
     appear at once. `truth/` in `out` holds what the layout has no place for: what each camera sees of each joint,
-    poses of hands and things, and masks.
+    poses of hands and things, and masks and depth.
 
     Args:
         rig: "h2o", "fpha", "assembly" or "desktop".
         out: folder; must be new or empty.
         options: what is simulated.
         workers: processes that draw; the result does not depend on their number.
-        masks: keep instance masks.
+        masks, depth: keep instance masks, and depth; see `Shots`.
         progress: told how many recordings are drawn, then how many are stored.
 
     Raises:
         InputError: unknown rig, or options that do not fit it.
-        OutputError: `out` holds something else, an interrupted run had other options, or the disk refuses.
+        OutputError: `out` holds something else, an interrupted run had other options or was another version's, or the
+            disk refuses.
     """
     if workers < 1:
         raise InputError(f"at least one worker is needed, found {workers}")
     simulation = Simulation(rig, options)
-    wanted = {"rig": rig, "masks": masks, **asdict(options)}
+    wanted = {"rig": rig, "masks": masks, "depth": depth, **asdict(options)}
     if (done := _finished(out, wanted)) is not None:
         return done
     part = out.with_name(out.name + ".part")
     try:
         (part / _SHOTS).mkdir(parents=True, exist_ok=True)
         _check_plan(part, wanted)
-        shots = Shots(part / _SHOTS, masks)
+        shots = Shots(part / _SHOTS, masks, depth)
         found = _shoot_all(simulation, shots, part, workers, progress)
         frames = _store_all(simulation, shots, part, workers, progress)
         about = {**wanted, "recordings": len(simulation.names), "frames": frames}
@@ -120,7 +128,7 @@ def contact_sheet(
     simulation = Simulation(rig, options)
     take = simulation.take(recording or simulation.names[0])
     moments = np.linspace(0, len(take.motion) - 1, columns).round().astype(int).tolist()
-    cameras = draw(take)
+    cameras = draw(take, options.sensor)
     columns_drawn = [[as_rgb(picture(moment).image) for picture in cameras] for moment in moments]
     width = max(image.shape[1] for image in columns_drawn[0])
     sheet = np.concatenate([np.concatenate([_beside(image, width) for image in column]) for column in columns_drawn], 1)
@@ -146,12 +154,24 @@ def _finished(out: Path, wanted: dict[str, object]) -> Simulated | None:
 
 
 def _check_plan(part: Path, wanted: dict[str, object]) -> None:
-    path = part / _PLAN
-    text = json_text(wanted)
+    """What is begun goes on with the same options and the same code, or recordings would not fit together."""
+    path, version = part / _PLAN, _version()
     if not path.exists():
-        write_text(path, text)
-    elif path.read_text(encoding="utf-8") != text:
+        write_text(path, json_text({"options": wanted, "version": version}))
+        return
+    plan = parse_json(path, read_text(path))
+    if plan.get("options") != json.loads(json_text(wanted)):
         raise OutputError(f"{part} was begun with other options; finish it with the same, or delete it")
+    if plan.get("version") != version:
+        raise OutputError(f"{part} was begun by another version of Handloom; finish it with that one, or delete it")
+
+
+def _version() -> str:
+    """Of everything that makes pictures and numbers: any change of the studio's code is another version."""
+    digest = hashlib.sha256(__version__.encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return f"{__version__} {digest.hexdigest()[:16]}"
 
 
 def _shoot_all(simulation: Simulation, shots: Shots, part: Path, workers: int, progress: Progress) -> int:
@@ -207,7 +227,7 @@ def _told(shot: Shot, lengths: list[int], progress: Progress) -> Iterator[Episod
 
 
 _WRITERS: dict[Layout, Callable[[Path, Iterable[Episode]], None]] = {
-    Layout.H2O: write_h2o,
+    Layout.H2O: partial(write_h2o, object_sizes_m={name: PROPS[name].size_m for name in OBJECTS}),
     Layout.FPHA: write_fpha,
     Layout.ASSEMBLYHANDS: write_assemblyhands,
     Layout.ASSEMBLY101: write_assembly101,

@@ -9,6 +9,7 @@ from handloom.simulate.hand import HandShape
 from handloom.skeleton import LEFT, RIGHT
 
 _LEFT_HANDED = 0.12
+"""Share of left-handed people; like all of `Style`, and the height of the eyes, our estimate."""
 
 
 @dataclass(frozen=True)
