@@ -38,9 +38,9 @@ def measure_load(store: Path | None = None, camera: str | None = None, repetitio
 def measure_store(store: Path, camera: str | None, repetitions: int) -> tuple[str, Rows]:
     """Speed per core (CPU seconds of this process, one thread each) and size, on one camera of a store.
 
-    The official way is what HTT's loader does after its preparation: one PNG per frame, read and decoded (here by OpenCV,
-    which takes 0.95 of PIL's time). Its PNGs are made here, in a temporary folder, from the stored pictures; those of the original pictures are larger, because
-    encoding to MP4 takes noise away.
+    The official way is what HTT's loader does after its preparation: one PNG per frame, read and decoded; here by
+    OpenCV, which takes 0.95 of PIL's time. Its PNGs are made here, in a temporary folder, from the stored pictures;
+    those of the original pictures are larger, because encoding to MP4 takes noise away.
 
     Raises:
         InputError: no store, or no pictures in it.
