@@ -68,11 +68,11 @@ def checkpoints(folder: Path) -> list[Path]:
 
 def optimizer_tensors(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
     """Everything an optimizer remembers, by "what.parameter"."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
     return {
-        f"{what}.{names[parameter]}": torch.as_tensor(value)
-        for parameter, state in optimizer.state.items()
-        for what, value in state.items()
+        f"{what}.{name}": torch.as_tensor(value)
+        for name, parameter in model.named_parameters()
+        if parameter in optimizer.state
+        for what, value in optimizer.state[parameter].items()
     }
 
 

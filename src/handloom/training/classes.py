@@ -64,11 +64,13 @@ def choose_camera(store: Store, camera: str | None) -> str:
     Raises:
         InputError: no such camera, or none is asked for and there are several.
     """
-    pictured = [item.name for item in store.layout.cameras if item.pictures]
+    pictured = [item.name for item in store.layout.pictured]
     if camera is not None:
         if camera not in pictured:
             raise InputError(f"{store.root} has no pictures of camera {camera!r}; it has {', '.join(pictured)}")
         return camera
+    if not pictured:
+        raise InputError(f"{store.root} has no pictures; HTT learns from them. Prepare it with pictures")
     if len(pictured) == 1:
         return pictured[0]
     if store.layout.dataset == "h2o" and "cam4" in pictured:  # the egocentric one, which HTT is about

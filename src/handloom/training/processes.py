@@ -3,13 +3,14 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, distributed
 
 
-class Processes(NamedTuple):
+@dataclass(frozen=True)
+class Processes:
     """This process's number and how many there are."""
 
     rank: int = 0

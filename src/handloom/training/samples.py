@@ -127,7 +127,7 @@ def batches(
     samples: Dataset[Sample], order: Sequence[tuple[int, int]], batch: int, workers: int, keep_last: bool = False
 ) -> Iterator[Sample]:
     """Batches of samples in an order, loaded by worker processes, or here if there are none."""
-    chunks = [order[start : start + batch] for start in range(0, len(order), batch)]
+    chunks = [list(order[start : start + batch]) for start in range(0, len(order), batch)]
     if chunks and len(chunks[-1]) < batch and not keep_last:
         chunks.pop()
     options: dict[str, Any] = {"multiprocessing_context": "forkserver", "prefetch_factor": 2} if workers else {}

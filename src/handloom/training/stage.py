@@ -81,7 +81,7 @@ class Stage:
     def __post_init__(self) -> None:
         recipe, model = self.recipe, self.model.to(self.device)
         if self.device.type == "cuda" or recipe.batch_norm == "trained":
-            model.backbone.to(memory_format=torch.channels_last)
+            model.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         set_trainable(model, recipe)
         self.optimizer = make_optimizer(model, recipe)
         self.local_batch, rest = divmod(recipe.batch_clips, self.processes.count)
