@@ -245,3 +245,51 @@ def test_resnets_have_the_published_sizes(depth, million):
         net = ResNet(depth)
     classifier = 1000 * net.features + 1000
     assert sum(p.numel() for p in net.parameters()) + classifier == round(million * 1e6)
+
+
+@needs_golden
+def test_losses_are_those_of_the_released_implementation(released):
+    """On the stored outputs of both cases, alone and as one batch: ratios of sums over all real frames."""
+    import htt_golden
+    from handloom.models.htt import HTTOutput
+    from handloom.training.htt_loss import Target, htt_loss, loss_weights
+    from handloom.training.recipe import Recipe
+
+    golden, given = np.load(GOLDEN), {which: htt_golden.case(which) for which in "ab"}
+
+    def tensors(which):
+        stored = {
+            name: torch.from_numpy(golden[f"{which}_{name}"])[None] for name in TOLERANCE if "feature" not in name
+        }
+        output = HTTOutput(
+            stored["keypoints_px"][:, :, None],
+            stored["depth_m"][:, :, None],
+            stored["joints_m"][:, :, None],
+            stored["object_logits"],
+            stored["action_logits"],
+        )
+        case = given[which]
+        uvz = torch.from_numpy(case["uvz"])[None, :, None]
+        target = Target(
+            keypoints_px=uvz[..., :2],
+            depth_m=uvz[..., 2],
+            joints_valid=torch.ones(uvz.shape[:-1], dtype=torch.bool),
+            object=torch.from_numpy(case["object"])[None],
+            action=torch.tensor([int(case["action"][0])]),
+            valid=torch.from_numpy(case["valid"])[None],
+        )
+        return output, target
+
+    (output_a, target_a), (output_b, target_b) = tensors("a"), tensors("b")
+    both = [type(one)(*map(torch.cat, zip(one, two))) for one, two in ((output_a, output_b), (target_a, target_b))]
+    tolerances = {"keypoints_px": 5e-5, "depth_m": 1e-7, "object": 5e-6, "action": 1e-5}
+    for which, (output, target) in {"a": (output_a, target_a), "b": (output_b, target_b), "ab": both}.items():
+        means = htt_loss(output, target).means
+        for name, value in zip(tolerances, means.tolist()):
+            assert value == pytest.approx(float(golden[f"{which}_loss_{name}"]), abs=2 * tolerances[name]), name
+        total = float((loss_weights(Recipe()) * means).sum())
+        assert total == pytest.approx(float(golden[f"{which}_loss_total"]), abs=2e-4)
+    # By the paper's equation 8 every clip counts the same, however long it is.
+    per_clip = htt_loss(*both, clip_mean=True).means[0]
+    alone = [htt_loss(output, target).means[0] for output, target in ((output_a, target_a), (output_b, target_b))]
+    assert float(per_clip) == pytest.approx(float(sum(alone)) / 2, abs=1e-3)

@@ -329,7 +329,7 @@ def test_hands_outside_the_picture_are_missing(weights):
     from handloom.estimators.htt import hands_of
     from handloom.estimators.htt_network import HTTPoses
 
-    layout = HTTLayout(("a",), ("o",), ("right",), (64, 36), 4, 16)
+    layout = HTTLayout(("a",), ("o",), ("right",), (64, 36), 4, 16, 2)
     picture = PinholePicture(Pinhole.from_fov(160, 96, 60), (64, 36))
     keypoints, joints = np.full((1, 4, 1, 21, 2), 20.0), np.ones((1, 4, 1, 21, 3))
     keypoints[0, 1] += (60, 0)

@@ -212,6 +212,102 @@ def datasets(name: tyro.conf.Positional[str | None] = None) -> None:
     print_rows(*dataset_rows(name))
 
 
+@app.command
+def train(
+    network: tyro.conf.Positional[Literal["htt"]],
+    data: Path,
+    out: Path,
+    preset: Literal["paper", "small"] = "paper",
+    camera: str | None = None,
+    split: str = "train",
+    behaviour: Literal["official", "paper"] = "official",
+    backbone_weights: Path | None = None,
+    backbone_from: Path | None = None,
+    features: Path | None = None,
+    epochs: int | None = None,
+    batch_clips: int | None = None,
+    learning_rate: float | None = None,
+    precision: Literal["float32", "bfloat16"] | None = None,
+    seed: int = 0,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    workers: int = 1,
+    checkpoint_minutes: float = 5.0,
+    max_steps: int | None = None,
+) -> None:
+    """Train a network on a store; killed at any moment, the same command goes on.
+
+    Several GPUs: torchrun --nproc-per-node N -m handloom train ...
+
+    Args:
+        network: Which.
+        data: The store.
+        out: Folder of the run: settings, log.csv, curves.html, checkpoints, and in the end model/.
+        preset: paper, as published, for a GPU; or small, for 2 CPU cores and without pre-trained weights.
+        camera: Whose pictures; by default the only camera, or H2O's on the head.
+        split: Of the store.
+        behaviour: Of the released code, or of the paper where the two differ.
+        backbone_weights: ImageNet weights of the ResNet in torchvision's layout (.pth, .safetensors).
+        backbone_from: Folder of weights of a trained HTT whose backbone is frozen and used; only the preset's last
+            stage is trained.
+        features: Folder for the features of frozen backbones, which several runs may share; by default in the run.
+        epochs: Of every stage, instead of the preset's.
+        batch_clips: Clips of a step, over all processes, instead of the preset's.
+        learning_rate: Instead of the preset's.
+        precision: Instead of the preset's.
+        seed: Of all chance.
+        device: Where to compute.
+        workers: Processes that load pictures.
+        checkpoint_minutes: Time between two checkpoints.
+        max_steps: End after so many steps, as if interrupted.
+    """
+    with needing_torch():
+        from handloom.training.htt import TrainOptions, train_htt
+    from handloom.terminal import ProgressBar, print_rows
+
+    options = TrainOptions(
+        preset, camera, split, seed, behaviour, backbone_weights, backbone_from, features, epochs, batch_clips,
+        learning_rate, precision, device, workers, checkpoint_minutes, max_steps,
+    )  # fmt: skip
+    with ProgressBar("steps") as progress:
+        weights = train_htt(data, out, options, progress=progress)
+    if weights is None:
+        print_rows("Training ended early", [("go on with", "the same command")])
+    else:
+        print_rows(
+            "Training finished", [("weights", str(weights)), ("evaluate", f"handloom evaluate {out} --data ...")]
+        )
+
+
+@app.command
+def evaluate(
+    run: tyro.conf.Positional[Path],
+    data: Path,
+    out: Path,
+    split: str = "test",
+    camera: str | None = None,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+) -> None:
+    """Score a trained network on a store: pose errors, PCK, objects, actions; numbers, predictions and a page.
+
+    Args:
+        run: Folder of a training run or of weights, or an exported .onnx file.
+        data: The store.
+        out: Folder for predictions.npz, scores.json, evaluation.html, and H2O's submission files.
+        split: Of the store.
+        camera: Whose pictures; by default the only camera, or H2O's on the head.
+        device: Where to compute.
+        precision: Of the backbone.
+    """
+    from handloom.evaluation.evaluate import evaluate as run_evaluate
+    from handloom.evaluation.evaluate import score_rows
+    from handloom.terminal import ProgressBar, print_rows
+
+    with ProgressBar("videos") as progress:
+        scores = run_evaluate(run, data, split, out, camera, device, precision, progress)
+    print_rows(*score_rows(scores, out))
+
+
 @app.command(name="import-weights")
 def import_weights(
     network: tyro.conf.Positional[Literal["htt"]],

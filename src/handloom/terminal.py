@@ -22,6 +22,9 @@ STAGES = {
     "store": "storing",
     "prepare": "preparing",
     "check": "checking",
+    "features": "features",
+    "train": "training",
+    "evaluate": "evaluating",
 }
 
 

@@ -24,6 +24,7 @@ class HTTLayout:
     image_size: tuple[int, int]
     pose_window: int
     clip_frames: int
+    spacing: int
 
     @classmethod
     def of(cls, config: Any) -> "HTTLayout":
@@ -36,6 +37,7 @@ class HTTLayout:
             image_size=tuple(get("image_size")),
             pose_window=int(get("pose_window")),
             clip_frames=int(get("clip_frames")),
+            spacing=int(get("spacing")),
         )
         if not set(layout.hands) <= set(HANDS) or len(layout.image_size) != 2 or not layout.actions:
             raise ValueError("it is no layout of an HTT")

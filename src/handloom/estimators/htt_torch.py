@@ -73,6 +73,14 @@ class TorchHTT:
         logits = self._model.recognise(self._tensor(tokens), self._tensor(valid))
         return np.asarray(logits.softmax(-1).cpu().numpy())
 
+    @torch.inference_mode()
+    def attention(
+        self, features: Float[np.ndarray, "B T width"], valid: Bool[np.ndarray, "B T"]
+    ) -> tuple[Float[np.ndarray, "layers B windows t t"], Float[np.ndarray, "layers B T"]]:
+        """See `HTT.attention`."""
+        windows, of_token = self._model.attention(self._tensor(features), self._tensor(valid))
+        return windows.cpu().numpy(), of_token.cpu().numpy()
+
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
 

@@ -11,12 +11,13 @@ from torch import Tensor
 from handloom.datasets.augment import augment_pictures, draw_augmentation
 from handloom.datasets.clips import ClipPlace
 from handloom.datasets.loader import ClipDataset
+from handloom.datasets.resize import resized
 from handloom.datasets.sampler import sample_rng
 from handloom.formats.weights import read_tensors, write_tensors
 from handloom.models.htt import HTT, HTTConfig
 from handloom.progress import Progress
-from handloom.training.device import arithmetic
-from handloom.training.samples import PictureSamples, Sample, resized
+from handloom.training.precision import arithmetic
+from handloom.training.samples import PictureSamples, Sample
 
 CHUNK = 64
 """Pictures that go through the backbone together."""

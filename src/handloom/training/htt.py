@@ -6,19 +6,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
+from handloom.datasets.classes import action_names, choose_camera
 from handloom.datasets.clips import htt_clips
 from handloom.datasets.loader import ClipDataset
 from handloom.datasets.store import Store
 from handloom.datasets.store_write import HANDLOOM, INFO
 from handloom.errors import InputError
+from handloom.estimators.htt_network import Device
+from handloom.estimators.htt_torch import choose_device
 from handloom.formats.weights import load_pretrained, save_pretrained
 from handloom.models.htt import HTT, HTTConfig
 from handloom.progress import Progress, silent
+from handloom.skeleton import HANDS
 from handloom.training.backbone import load_backbone
-from handloom.training.classes import choose_camera, config_for
-from handloom.training.device import choose_device
 from handloom.training.features import FeatureSamples, FeatureStore
 from handloom.training.processes import Processes, local_device, processes
 from handloom.training.recipe import PRESETS, Recipe
@@ -64,7 +67,7 @@ class TrainOptions:
     batch_clips: int | None = None
     learning_rate: float | None = None
     precision: Literal["float32", "bfloat16"] | None = None
-    device: str = "auto"
+    device: Device = "auto"
     workers: int = 1
     checkpoint_minutes: float = 5.0
     max_steps: int | None = None
@@ -199,6 +202,27 @@ class _Run:
             "start": None if start is None else _name(self.options.backbone_from) or "the stage before",
             "processes": self.processes.count,
         }
+
+
+def config_for(store: Store) -> HTTConfig:
+    """The published network for the classes and hands of a store.
+
+    Raises:
+        InputError: the store labels no action, no object, or no hand.
+    """
+    actions, objects = action_names(store), store.layout.object_names
+    for what, names in (("actions", actions), ("objects", objects)):
+        if not names:
+            raise InputError(f"{store.root} labels no {what}; HTT learns hands, objects and actions together")
+    labelled = np.zeros(len(HANDS), bool)
+    for recording in store.recordings:
+        labelled |= store.columns(recording.index, ["hand.valid"])["hand.valid"].any((0, 2))
+        if labelled.all():
+            break
+    if not labelled.any():
+        raise InputError(f"{store.root} labels no hand; HTT cannot be trained on it")
+    hands = tuple(hand for hand, known in zip(HANDS, labelled) if known)
+    return HTTConfig(actions, objects, hands)
 
 
 def take_over(model: HTT, start: Path, backbone_only: bool) -> None:

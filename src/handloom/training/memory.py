@@ -12,7 +12,7 @@ class GPUMemoryError(TrainingError):
     """A batch does not fit into the GPU's memory; the message says which would."""
 
     def __init__(self, clips: int, fits: int) -> None:
-        advice = f"{fits} would fit: set --recipe.batch-clips to {fits} per GPU" if fits else "not even one fits"
+        advice = f"{fits} would fit: set --batch-clips {fits} for each GPU" if fits else "not even one fits"
         super().__init__(f"the GPU's memory does not suffice for {clips} clips; {advice}, or use a smaller network")
 
 

@@ -3,22 +3,20 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from handloom.datasets.augment import augment_camera, augment_keypoints, augment_pictures, draw_augmentation
+from handloom.datasets.classes import class_rows
 from handloom.datasets.clips import ClipPlace
 from handloom.datasets.loader import Clip, ClipDataset
+from handloom.datasets.resize import pinhole, resized
 from handloom.datasets.sampler import sample_rng
 from handloom.errors import InputError
-from handloom.geometry import Camera, Pinhole
 from handloom.models.htt import HTTConfig
 from handloom.skeleton import HANDS
-from handloom.training.classes import class_rows
 from handloom.training.htt_loss import Target
 
 NEAREST_M = 0.05
@@ -46,7 +44,7 @@ class PictureSamples(Dataset[Sample]):
 
     def __init__(self, clips: ClipDataset, config: HTTConfig, seed: int | None) -> None:
         self.clips, self.config, self.seed = clips, config, seed
-        self.rows = class_rows(clips.store, config)
+        self.rows = class_rows(clips.store, config.actions, config.objects)
 
     def __len__(self) -> int:
         """Number of clips."""
@@ -76,26 +74,6 @@ class PictureSamples(Dataset[Sample]):
         return Sample(inputs, matrix, target, torch.tensor([clip.recording, int(clip.frames[0])]))
 
 
-def resized(clip: Clip, size: tuple[int, int]) -> Clip:
-    """The clip with pictures of another size; also of a clip without pixels."""
-    before = clip.camera.width, clip.camera.height
-    if before == size:
-        return clip
-    scale = np.array(size, np.float32) / np.array(before, np.float32)
-    return clip._replace(
-        pictures=scaled_pictures(clip.pictures, size) if clip.pictures.size else clip.pictures,
-        keypoints_px=(clip.keypoints_px + 0.5) * scale - 0.5,
-        camera=clip.camera.resized(*size),
-    )
-
-
-def scaled_pictures(pictures: UInt8[np.ndarray, "T H W 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "T h w 3"]:
-    """Pictures of another size; every new pixel is the mean of what it covers when they shrink."""
-    shrinks = size[0] < pictures.shape[2]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.stack([cv2.resize(picture, size, interpolation=method) for picture in pictures])
-
-
 def augmented(clip: Clip, rng: np.random.Generator) -> Clip:
     """The clip as HTT's augmentation changes it."""
     drawn = draw_augmentation(rng, len(clip.frames), clip.camera.width)
@@ -104,16 +82,6 @@ def augmented(clip: Clip, rng: np.random.Generator) -> Clip:
         keypoints_px=augment_keypoints(clip.keypoints_px, drawn),
         camera=augment_camera(clip.camera, drawn),
     )
-
-
-def pinhole(camera: Camera, name: str) -> Pinhole:
-    """The camera, which must be a pinhole. Raises InputError: HTT knows no other."""
-    if not isinstance(camera, Pinhole):
-        raise InputError(
-            f"camera {name!r} is a {type(camera).__name__}; HTT places joints by a pinhole camera. Choose another "
-            "camera, or prepare the store with undistorted pictures"
-        )
-    return camera
 
 
 def collate(samples: Sequence[Sample]) -> Sample:

@@ -16,9 +16,9 @@ from handloom.formats.weights import save_pretrained
 from handloom.models.htt import HTT, HTTOutput
 from handloom.progress import Progress, silent
 from handloom.training.checkpoint import Place, load_checkpoint, save_checkpoint
-from handloom.training.device import arithmetic
 from handloom.training.htt_loss import TERMS, LossTerms, htt_loss, loss_weights
 from handloom.training.memory import GPUMemoryError, largest_batch
+from handloom.training.precision import arithmetic
 from handloom.training.processes import Processes
 from handloom.training.recipe import Recipe
 from handloom.training.run_folder import CURVES, LOG, RunFolder
@@ -88,7 +88,7 @@ class Stage:
         if rest or not self.local_batch:
             raise TrainingError(
                 f"{recipe.batch_clips} clips per batch do not go round {self.processes.count} processes; "
-                "choose a multiple as --recipe.batch-clips"
+                "choose a multiple of their number with --batch-clips"
             )
         self.steps_per_epoch = len(self.samples) // recipe.batch_clips
         if not self.steps_per_epoch:

@@ -5,8 +5,8 @@ import torch
 
 from handloom.models.htt import HTT
 from handloom.skeleton import WRIST
-from handloom.training.device import arithmetic
 from handloom.training.htt_loss import TERMS, htt_loss, loss_weights
+from handloom.training.precision import arithmetic
 from handloom.training.recipe import Recipe
 from handloom.training.samples import PictureSamples, batches, to_device
 

@@ -1,0 +1,1 @@
+"""A trained network on a store: its predictions, their scores, and what they look like."""
