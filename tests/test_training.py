@@ -106,6 +106,27 @@ def test_killed_without_warning_it_goes_on(store, run, tmp_path):
     assert all(torch.equal(whole[name], pieces[name]) for name in whole)
 
 
+def test_ctrl_c_ends_with_a_checkpoint(store, tmp_path, monkeypatch, capsys):
+    import signal
+
+    from handloom.training.stage import Stage
+
+    step = Stage._step
+
+    def interrupted(self, batch):
+        if self.place.step == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, batch)
+
+    monkeypatch.setattr(Stage, "_step", interrupted)
+    arguments = ["train", "htt", "--data", str(store), "--out", str(tmp_path / "r"), "--camera", "front"]
+    with pytest.raises(SystemExit) as left:
+        main([*arguments, "--preset", "small", "--batch-clips", "2", "--workers", "0", "--device", "cpu"])
+    assert left.value.code == 130
+    assert [path.name for path in (tmp_path / "r").glob("*/checkpoints/*")] == ["step-00000002"]
+    assert "go on with" in capsys.readouterr().out
+
+
 def test_two_processes_train_as_one(store, run, tmp_path):
     script = tmp_path / "two.py"
     script.write_text(

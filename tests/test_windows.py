@@ -100,3 +100,19 @@ def test_samples_draw_the_same_numbers_in_any_worker():
     first, again = sample_rng(1, 2, 3).uniform(size=4), sample_rng(1, 2, 3).uniform(size=4)
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, sample_rng(1, 3, 2).uniform(size=4))
+
+
+@pytest.mark.parametrize(("tokens", "spacing", "segment"), [(8, 8, 1), (16, 2, 16), (32, 1, 4), (1, 1, 1)])
+@pytest.mark.parametrize("length", [1, 7, 63, 64, 65, 200])
+def test_windows_of_other_sizes_hold_every_frame_once(tokens, spacing, segment, length):
+    frames, valid = htt_windows(length, False, tokens, spacing, segment)
+    assert frames.shape[1] == tokens
+    np.testing.assert_array_equal(np.sort(frames[valid]), np.arange(length))
+    starts = htt_windows(length, True, tokens, spacing, segment).frames[:, 0]
+    assert (starts % (tokens * spacing) < spacing * segment).all()
+    assert len(starts) == sum(k % (tokens * spacing) < spacing * segment for k in range(length))
+
+
+def test_windows_of_no_size():
+    with pytest.raises(InputError, match="1 or more, found 0, 2, 16"):
+        htt_windows(10, False, tokens=0)

@@ -234,7 +234,7 @@ def train(
     checkpoint_minutes: float = 5.0,
     max_steps: int | None = None,
 ) -> None:
-    """Train a network on a store; killed at any moment, the same command goes on.
+    """Train a network on a store; killed at any moment, the same command goes on. Ctrl-C writes a checkpoint first.
 
     Several GPUs: torchrun --nproc-per-node N -m handloom train ...
 
@@ -263,19 +263,22 @@ def train(
     with needing_torch():
         from handloom.training.htt import TrainOptions, train_htt
     from handloom.terminal import ProgressBar, print_rows
+    from handloom.tracking.interrupt import Interruption
 
     options = TrainOptions(
         preset, camera, split, seed, behaviour, backbone_weights, backbone_from, features, epochs, batch_clips,
         learning_rate, precision, device, workers, checkpoint_minutes, max_steps,
     )  # fmt: skip
-    with ProgressBar("steps") as progress:
-        weights = train_htt(data, out, options, progress=progress)
-    if weights is None:
-        print_rows("Training ended early", [("go on with", "the same command")])
-    else:
+    with ProgressBar("steps") as progress, Interruption() as interruption:
+        weights = train_htt(data, out, options, progress=progress, should_stop=lambda: interruption.requested)
+    if weights is not None:
         print_rows(
-            "Training finished", [("weights", str(weights)), ("evaluate", f"handloom evaluate {out} --data ...")]
+            "Training finished", [("weights", str(weights)), ("score it", f"handloom evaluate {out} --data ...")]
         )
+        return
+    print_rows("Training ended early", [("go on with", "the same command")])
+    if interruption.requested:
+        sys.exit(130)
 
 
 @app.command

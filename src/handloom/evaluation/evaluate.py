@@ -55,7 +55,7 @@ def evaluate(
     store = Store(data)
     network = load_network(weights / "model" if (weights / "model").is_dir() else weights, device, precision)
     chosen = choose_camera(store, camera)
-    name = f"{store.layout.dataset} ({data.name}), split {split}, camera {chosen}"
+    name = f"{_kind(store)}{store.layout.dataset} ({data.name}), split {split}, camera {chosen}"
     predictions, videos = predict(network, store, chosen, split, name, progress)
     scores = score(predictions, FPHA_RANGES if len(predictions.hands) == 1 else H2O_RANGES)
     try:
@@ -102,6 +102,11 @@ def score_rows(scores: Scores, out: Path) -> tuple[str, Rows]:
     if scores.object_accuracy is not None:
         rows.append(("object accuracy", f"{100 * scores.object_accuracy:.2f} % of {scores.object_frames} frames"))
     return f"Scores on {scores.data}", [*rows, ("results", str(out))]
+
+
+def _kind(store: Store) -> str:
+    """Simulated data is called simulated: by itself where `simulate` wrote the store."""
+    return "simulated " if (store.root / "simulation.json").exists() else ""
 
 
 def _auc(value: float | None) -> str:

@@ -1,8 +1,8 @@
 """`handloom train htt`: a preset's stages, one after the other, on a store."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,6 +79,7 @@ def train_htt(
     options: TrainOptions | None = None,
     changes: Mapping[str, Any] | None = None,
     progress: Progress = silent,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Path | None:
     """Train HTT on a store; finished stages are kept, a begun one goes on where its last checkpoint is.
 
@@ -88,6 +89,7 @@ def train_htt(
         options: see there.
         changes: of the network's config, for ablations.
         progress: told of every step.
+        should_stop: asked after every step; True ends the training with a checkpoint.
 
     Returns:
         The folder of the weights; None if it ended early.
@@ -112,7 +114,9 @@ def train_htt(
             last = k == len(stages) - 1
             folder = RunFolder(out if len(stages) == 1 else out / f"{k + 1}-{stage.name}")
             if not folder.finished or not last:
-                run = _Run(store, camera, stage.config(config), recipe, folder, options, device, shared, progress)
+                run = _Run(
+                    store, camera, stage.config(config), recipe, folder, options, device, shared, progress, should_stop
+                )
                 if not folder.finished and not run.train(done or options.backbone_from):
                     return None
             done = folder.model
@@ -134,7 +138,8 @@ class _Run:
     options: TrainOptions
     device: torch.device
     processes: Processes
-    progress: Progress = field(default=silent)
+    progress: Progress
+    should_stop: Callable[[], bool]
 
     def train(self, start: Path | None) -> bool:
         """Train the stage from the weights of another, as far as they fit. Returns whether it is finished."""
@@ -159,6 +164,7 @@ class _Run:
                 workers=self.options.workers,
                 checkpoint_minutes=self.options.checkpoint_minutes,
                 stop_after_steps=self.options.max_steps,
+                should_stop=self.should_stop,
                 progress=self.progress if self.processes.leads else silent,
             ),
         )

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,12 +38,14 @@ class LoopOptions:
         workers: processes that load pictures.
         checkpoint_minutes: between two checkpoints.
         stop_after_steps: end early, as if killed; the next run goes on there.
+        should_stop: asked after every step; True ends the stage with a checkpoint.
         progress: told of every step.
     """
 
     workers: int = 0
     checkpoint_minutes: float = 5.0
     stop_after_steps: int | None = None
+    should_stop: Callable[[], bool] = lambda: False
     progress: Progress = silent
 
 
@@ -130,6 +133,8 @@ class Stage:
                 if self.place.step % LOG_EVERY == 0:
                     self._log("train", self._train_values(running))
                     running.zero_()
+                if self._asked_to_stop():
+                    stop = self.place.step
                 if self.place.step == stop:
                     break
                 if time.monotonic() - saved > 60 * self.options.checkpoint_minutes:
@@ -142,6 +147,10 @@ class Stage:
         if self.place.step == steps and self.processes.leads:
             save_pretrained(self.model, self.folder.model, self.about)
         self.processes.wait()
+
+    def _asked_to_stop(self) -> bool:
+        """Whether any of the processes was: all stop after the same step."""
+        return bool(self.processes.sum(torch.tensor(float(self.options.should_stop()), device=self.device)) > 0)
 
     def _epoch(self) -> Any:
         order = epoch_order(len(self.samples), self.seed, self.place.epoch)
