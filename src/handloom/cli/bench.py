@@ -1,0 +1,111 @@
+"""`handloom bench`: speed and accuracy on your machine."""
+
+from pathlib import Path
+
+import tyro
+
+from handloom.cli.machine import needing_torch
+
+bench = tyro.extras.SubcommandApp()
+
+
+@bench.command(name="htt")
+def bench_htt(weights: Path | None = None, repetitions: int = 3, training: bool = True) -> None:
+    """Time HTT on one clip of 128 frames against the plain forward; a training step, with its memory.
+
+    Args:
+        weights: A folder of weights; by default a full-size network with random ones.
+        repetitions: Runs of each; medians are printed.
+        training: Time training steps, too (needs up to 10 GB of memory).
+    """
+    with needing_torch():
+        from handloom.benchmarks.htt import measure_htt
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_htt(weights, repetitions, training))
+
+
+@bench.command(name="track")
+def bench_track(video: tyro.conf.Positional[Path], repetitions: int = 3) -> None:
+    """Time `handloom track` by stage, against the bare loop "decode, MediaPipe, discard" on the same file.
+
+    Args:
+        video: A video file.
+        repetitions: Runs of each; medians are printed.
+    """
+    from handloom.benchmarks.track import measure_track
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_track(video, repetitions))
+
+
+@bench.command(name="depth")
+def bench_depth(
+    videos: tyro.conf.Positional[tuple[Path, Path]], cameras: tuple[Path, Path], poses: tuple[Path, Path]
+) -> None:
+    """Wrist depth from one view against the depth triangulated from two calibrated, synchronised views.
+
+    Args:
+        videos: The two videos.
+        cameras: Calibration of each camera.
+        poses: World-to-camera pose of each camera (R and T blocks in a .dat file).
+    """
+    from handloom.benchmarks.depth import measure_depth
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_depth(videos, cameras, poses))
+
+
+@bench.command(name="triangulation")
+def bench_triangulation(points: int = 200_000, views: int = 8) -> None:
+    """Triangulated points per second on one core, against a per-point loop of SVDs.
+
+    Args:
+        points: Number of points.
+        views: Number of cameras.
+    """
+    from handloom.benchmarks.triangulation import measure_triangulation
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_triangulation(points, views))
+
+
+@bench.command(name="simulate")
+def bench_simulate(frames: int = 200) -> None:
+    """Rendered frames per second on one core, ground truth included.
+
+    Args:
+        frames: Frames to draw.
+    """
+    from handloom.benchmarks.simulate import measure_simulate
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_simulate(frames))
+
+
+@bench.command(name="load")
+def bench_load(store: Path | None = None, camera: str | None = None, repetitions: int = 3) -> None:
+    """Frames per second out of a store, against one PNG per frame; augmentation; size.
+
+    Args:
+        store: A store; by default a temporary one with made-up noisy pictures.
+        camera: Whose pictures; by default the first camera's.
+        repetitions: Runs of each; the fastest counts.
+    """
+    from handloom.benchmarks.load import measure_load
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_load(store, camera, repetitions))
+
+
+@bench.command(name="metrics")
+def bench_metrics(frames: int = 23_391) -> None:
+    """Time the pose metrics on one core, against the usual loop over frames.
+
+    Args:
+        frames: Frames with two hands; by default as many as H2O's test split has.
+    """
+    from handloom.benchmarks.metrics import measure_metrics
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_metrics(frames))

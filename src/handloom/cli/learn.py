@@ -1,0 +1,158 @@
+"""Networks: train, evaluate, import-weights, export."""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from handloom.cli.machine import needing_torch
+
+
+def train(
+    network: tyro.conf.Positional[Literal["htt"]],
+    data: Path,
+    out: Path,
+    preset: Literal["paper", "small"] = "paper",
+    camera: str | None = None,
+    split: str = "train",
+    behaviour: Literal["official", "paper"] = "official",
+    backbone_weights: Path | None = None,
+    backbone_from: Path | None = None,
+    features: Path | None = None,
+    epochs: int | None = None,
+    batch_clips: int | None = None,
+    learning_rate: float | None = None,
+    precision: Literal["float32", "bfloat16"] | None = None,
+    seed: int = 0,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    workers: int = 1,
+    checkpoint_minutes: float = 5.0,
+    max_steps: int | None = None,
+) -> None:
+    """Train a network on a store; killed at any moment, the same command goes on. Ctrl-C writes a checkpoint first.
+
+    Several GPUs: torchrun --nproc-per-node N -m handloom train ...
+
+    Args:
+        network: Which.
+        data: The store.
+        out: Folder of the run: settings, log.csv, curves.html, checkpoints, and in the end model/.
+        preset: paper, as published, for a GPU; or small, for 2 CPU cores and without pre-trained weights.
+        camera: Whose pictures; by default the only camera, or H2O's on the head.
+        split: Of the store.
+        behaviour: Of the released code, or of the paper where the two differ.
+        backbone_weights: ImageNet weights of the ResNet in torchvision's layout (.pth, .safetensors).
+        backbone_from: Folder of weights of a trained HTT whose backbone is frozen and used; only the preset's last
+            stage is trained.
+        features: Folder for the features of frozen backbones, which several runs may share; by default in the run.
+        epochs: Of every stage, instead of the preset's.
+        batch_clips: Clips of a step, over all processes, instead of the preset's.
+        learning_rate: Instead of the preset's.
+        precision: Instead of the preset's.
+        seed: Of all chance.
+        device: Where to compute.
+        workers: Processes that load pictures.
+        checkpoint_minutes: Time between two checkpoints.
+        max_steps: End after so many steps, as if interrupted.
+    """
+    with needing_torch():
+        from handloom.training.htt import TrainOptions, train_htt
+    from handloom.terminal import ProgressBar, print_rows
+    from handloom.tracking.interrupt import Interruption
+
+    options = TrainOptions(
+        preset, camera, split, seed, behaviour, backbone_weights, backbone_from, features, epochs, batch_clips,
+        learning_rate, precision, device, workers, checkpoint_minutes, max_steps,
+    )  # fmt: skip
+    with ProgressBar("steps") as progress, Interruption() as interruption:
+        weights = train_htt(data, out, options, progress=progress, should_stop=lambda: interruption.requested)
+    if weights is not None:
+        print_rows(
+            "Training finished", [("weights", str(weights)), ("score it", f"handloom evaluate {out} --data ...")]
+        )
+        return
+    print_rows("Training ended early", [("go on with", "the same command")])
+    if interruption.requested:
+        sys.exit(130)
+
+
+def evaluate(
+    run: tyro.conf.Positional[Path],
+    data: Path,
+    out: Path,
+    split: str = "test",
+    camera: str | None = None,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+) -> None:
+    """Score a trained network on a store: pose errors, PCK, objects, actions; numbers, predictions and a page.
+
+    Args:
+        run: Folder of a training run or of weights, or an exported .onnx file.
+        data: The store.
+        out: Folder for predictions.npz, scores.json, evaluation.html, and H2O's submission files.
+        split: Of the store.
+        camera: Whose pictures; by default the only camera, or H2O's on the head.
+        device: Where to compute.
+        precision: Of the backbone.
+    """
+    from handloom.evaluation.evaluate import evaluate as run_evaluate
+    from handloom.evaluation.evaluate import score_rows
+    from handloom.terminal import ProgressBar, print_rows
+
+    with ProgressBar("videos") as progress:
+        scores = run_evaluate(run, data, split, out, camera, device, precision, progress)
+    print_rows(*score_rows(scores, out))
+
+
+def import_weights(
+    network: tyro.conf.Positional[Literal["htt"]],
+    checkpoint: tyro.conf.Positional[Path],
+    out: Path,
+    actions: Path | None = None,
+    objects: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Turn the authors' checkpoint into weights that every verb takes; nothing in it is executed.
+
+    Args:
+        network: Whose checkpoint it is.
+        checkpoint: The .pth file.
+        out: Folder for model.safetensors and config.json.
+        actions: Names of the action classes, one per line; by default those of H2O or FPHA, told by their number.
+        objects: Names of the object classes, likewise.
+        overwrite: Replace weights that are already there.
+    """
+    with needing_torch():
+        from handloom.formats.htt_checkpoint import import_htt
+    from handloom.terminal import print_rows
+
+    print_rows(*import_htt(checkpoint, out, actions, objects, overwrite))
+
+
+def export(
+    network: tyro.conf.Positional[Literal["htt"]],
+    weights: tyro.conf.Positional[Path],
+    out: Path,
+    int8: bool = False,
+    calibration: tuple[str, ...] = (),
+    overwrite: bool = False,
+) -> None:
+    """Write a trained network as one ONNX file, for `handloom track --weights FILE.onnx` and other programs.
+
+    The file is run against PyTorch, and the differences are printed.
+
+    Args:
+        network: What it is.
+        weights: Its folder of weights.
+        out: The .onnx file.
+        int8: Compute the backbone in 8-bit integers; needs pictures to calibrate on.
+        calibration: Videos or pictures of the kind that the network will see.
+        overwrite: Replace a file that is already there.
+    """
+    with needing_torch():
+        from handloom.estimators.htt_export import export_htt
+    from handloom.terminal import print_rows
+
+    print_rows(*export_htt(weights, out, int8, calibration, overwrite))
