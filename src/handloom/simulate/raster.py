@@ -14,6 +14,8 @@ import numpy as np
 from numba import njit
 
 TILE = 16
+NOTHING = np.uint32(0xFFFFFFFF)
+"""The index that stands where no triangle is seen."""
 SMALL_PX = 24
 """Triangles up to this extent are drawn pixel by pixel, larger ones tile by tile."""
 _BOXED_PX = 160
