@@ -119,6 +119,7 @@ class Renderer:
         self._moving_faces = self._faces[: sum(len(mesh.faces) for mesh in self.scene.moving)]
         self._face_mesh = np.repeat(np.arange(len(meshes)), [len(mesh.faces) for mesh in meshes]).astype(np.uint32)
         self._instance_of = np.array([mesh.instance for mesh in meshes], np.uint8)
+        self._face_instance = self._instance_of[self._face_mesh]
         self._shine_of = np.array([mesh.shine for mesh in meshes], np.float32)
         self._colours = np.concatenate(
             [np.zeros((0, 3), np.float32), *(shading.LINEAR[mesh.colours] for mesh in meshes)]
@@ -175,7 +176,9 @@ class Renderer:
         count = raster.find_fronts(
             self._points, self._faces, self._cone, self._edges, self._planes, self._ids, self._used
         )
-        self._pixels[self._used], _ = self.camera.project(self._points[self._used])
+        corners = np.flatnonzero(self._used)
+        # Coordinate after coordinate in memory, or NumPy would work in strides of two and three numbers.
+        self._pixels[corners], _ = self.camera.project(np.asfortranarray(self._points.take(corners, 0)))
         count = raster.find_boxes(
             count, self._pixels, self._faces, self.camera.width, self.camera.height, self._bending, self._edges,
             self._planes, self._ids, self._boxes,
@@ -222,7 +225,7 @@ class Renderer:
         distance = np.linalg.norm(points[inside], axis=-1)
         hits = np.empty((len(distance), 2))
         raster.nearest_hits(
-            count, self._edges, self._planes, self._boxes, self._ids, self._instance_of[self._face_mesh],
+            count, self._edges, self._planes, self._boxes, self._ids, self._face_instance,
             points[inside] / distance[:, None], pixels[inside], joints.instances[inside], *size, hits,
         )  # fmt: skip
         own, other = (1 / np.where(hits > 0, hits, 1e-9)).T

@@ -94,40 +94,42 @@ def cast_shadow(points, faces, lamp_from_camera, shadow, first):
     count = points.shape[0]
     seen = np.empty((count, 3))
     low, high = np.full(3, np.inf), np.full(3, -np.inf)
-    for v in range(count):
-        for k in range(3):
-            m = lamp_from_camera[k]
-            place = m[0] * points[v, 0] + m[1] * points[v, 1] + m[2] * points[v, 2]
+    for k in range(3):
+        m0, m1, m2 = lamp_from_camera[k, 0], lamp_from_camera[k, 1], lamp_from_camera[k, 2]
+        least, most = np.inf, -np.inf
+        for v in range(count):
+            place = m0 * points[v, 0] + m1 * points[v, 1] + m2 * points[v, 2]
             seen[v, k] = place
             if math.isfinite(place):
-                low[k], high[k] = min(low[k], place), max(high[k], place)
+                least, most = min(least, place), max(most, place)
+        low[k], high[k] = least, most
     scale = (size - 6) / max(high[0] - low[0], high[1] - low[1], 1e-6)
     for k in range(2):
         lamp_from_camera[k] *= scale
         lamp_from_camera[k, 3] = 3 - low[k] * scale
-    for v in range(count):
-        for k in range(2):
+        for v in range(count):
             seen[v, k] = seen[v, k] * scale + lamp_from_camera[k, 3]
-    for f in range(faces.shape[0]):
-        a, b, c = seen[faces[f, 0]], seen[faces[f, 1]], seen[faces[f, 2]]
-        area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+    for f in range(np.uint64(faces.shape[0])):
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        ax, ay, bx, by, cx, cy = seen[i, 0], seen[i, 1], seen[j, 0], seen[j, 1], seen[k, 0], seen[k, 1]
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if not 0 < area < np.inf:
             continue
         # Between 3 and size - 3 as all finite vertices; one that is not makes the area NaN or infinite.
-        x0, x1 = int(np.ceil(min(a[0], b[0], c[0]))), int(np.floor(max(a[0], b[0], c[0])))
-        y0, y1 = int(np.ceil(min(a[1], b[1], c[1]))), int(np.floor(max(a[1], b[1], c[1])))
-        for y in range(y0, y1 + 1):
-            for x in range(x0, x1 + 1):
-                wa = (b[0] - x) * (c[1] - y) - (b[1] - y) * (c[0] - x)
-                wb = (c[0] - x) * (a[1] - y) - (c[1] - y) * (a[0] - x)
+        left, top = min(ax, bx, cx), min(ay, by, cy)
+        x0, y0, x1, y1 = np.int32(left), np.int32(top), np.int32(max(ax, bx, cx)), np.int32(max(ay, by, cy))
+        for y in range(y0 + 1 if y0 < top else y0, y1 + 1):
+            for x in range(x0 + 1 if x0 < left else x0, x1 + 1):
+                wa = (bx - x) * (cy - y) - (by - y) * (cx - x)
+                wb = (cx - x) * (ay - y) - (cy - y) * (ax - x)
                 wc = area - wa - wb
                 if wa >= 0 and wb >= 0 and wc >= 0:
-                    depth = (wa * a[2] + wb * b[2] + wc * c[2]) / area
+                    depth = (wa * seen[i, 2] + wb * seen[j, 2] + wc * seen[k, 2]) / area
                     shadow[y, x] = min(shadow[y, x], depth)
     first[:] = np.inf
     for y in range(1, size - 2):
-        for x in range(1, size - 2):
-            for j in range(-1, 3):
+        for j in range(-1, 3):
+            for x in range(1, size - 2):
                 first[y, x] = min(first[y, x], shadow[y + j, x])
     for y in range(1, size - 2):
         left, middle = np.float32(np.inf), first[y, 1]
@@ -137,21 +139,25 @@ def cast_shadow(points, faces, lamp_from_camera, shadow, first):
             first[y, x] = here
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_LOOSE)
 @no_type_check
 def find_lit(nearness, rays, lamp_from_camera, shadow, first, lit):
     """Into `lit` (H, W): the share of the lamp that reaches each pixel's surface, over 3 x 3 texels."""
     m = lamp_from_camera
+    m00, m01, m02, m03 = m[0, 0], m[0, 1], m[0, 2], m[0, 3]
+    m10, m11, m12, m13 = m[1, 0], m[1, 1], m[1, 2], m[1, 3]
+    m20, m21, m22 = m[2, 0], m[2, 1], m[2, 2]
     last = np.float32(shadow.shape[0] - 3)
     for y in range(np.uint64(nearness.shape[0])):
         for x in range(np.uint64(nearness.shape[1])):
-            near, dx, dy, dz = nearness[y, x], rays[0, y, x], rays[1, y, x], rays[2, y, x]
-            u = (m[0, 0] * dx + m[0, 1] * dy + m[0, 2] * dz) / near + m[0, 3]
-            v = (m[1, 0] * dx + m[1, 1] * dy + m[1, 2] * dz) / near + m[1, 3]
+            dx, dy, dz, distance = rays[0, y, x], rays[1, y, x], rays[2, y, x], _1 / nearness[y, x]
+            u = (m00 * dx + m01 * dy + m02 * dz) * distance + m03
+            v = (m10 * dx + m11 * dy + m12 * dz) * distance + m13
             lit[y, x] = _1
-            if u >= _1 and v >= _1 and u < last and v < last:
-                depth = (m[2, 0] * dx + m[2, 1] * dy + m[2, 2] * dz) / near - _BIAS_M
-                if first[np.uint32(v), np.uint32(u)] <= depth:
+            if (u >= _1) & (v >= _1) & (u < last) & (v < last):
+                depth = (m20 * dx + m21 * dy + m22 * dz) * distance - _BIAS_M
+                column, row = np.uint32(np.int32(u)), np.uint32(np.int32(v))
+                if first[row, column] <= depth:
                     lit[y, x] = _filtered(shadow, u, v, depth)
 
 
