@@ -123,7 +123,7 @@ def cast_shadow(points, faces, lamp_from_camera, shadow, first):
                 wa = (bx - x) * (cy - y) - (by - y) * (cx - x)
                 wb = (cx - x) * (ay - y) - (cy - y) * (ax - x)
                 wc = area - wa - wb
-                if wa >= 0 and wb >= 0 and wc >= 0:
+                if min(wa, wb, wc) >= 0:
                     depth = (wa * seen[i, 2] + wb * seen[j, 2] + wc * seen[k, 2]) / area
                     shadow[y, x] = min(shadow[y, x], depth)
     first[:] = np.inf
