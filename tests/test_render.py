@@ -146,6 +146,20 @@ def test_textures_are_interpolated_in_perspective() -> None:
     assert far.sum() > 5
 
 
+@pytest.mark.parametrize("shine", [0.0, 0.1])
+def test_a_texture_repeats_on_either_side_of_its_first_corner(shine: float) -> None:
+    texture = np.random.default_rng(5).integers(0, 256, (7, 5, 3)).astype(np.uint8)
+    corners = np.array([[-1, 1], [2, 1], [2, -1.5], [-1, -1.5]], np.float32)
+    scenes = [
+        Scene((wall(1.0, 1.0, uv=corners + np.float32(shift), texture=texture, shine=shine),), (), Light())
+        for shift in ((0, 0), (-3, -2), (4, 1))
+    ]
+    here, before, beyond = (Renderer(scene, CAMERAS["pinhole"]).render(FORWARD).image.astype(int) for scene in scenes)
+    assert np.ptp(here) > 50
+    assert np.abs(before - here).max() <= 4  # one of 32 steps between two texels
+    assert np.abs(beyond - here).max() <= 4
+
+
 @pytest.mark.parametrize("name", ["pinhole", "kannala"])
 def test_the_mask_of_a_sphere_is_its_silhouette(name: str) -> None:
     camera, centre, radius = CAMERAS[name], np.array([0.1, -0.05, 0.6]), 0.2

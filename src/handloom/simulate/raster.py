@@ -14,11 +14,13 @@ import numpy as np
 from numba import njit
 
 TILE = 16
+NOTHING = np.uint32(0xFFFFFFFF)
+"""The index that stands where no triangle is seen."""
 SMALL_PX = 24
 """Triangles up to this extent are drawn pixel by pixel, larger ones tile by tile."""
 _BOXED_PX = 160
 """Triangles up to this extent have a box; larger ones may be anywhere."""
-_BEND_PX = 0.25
+_BEND_PX = 0.05
 
 
 @njit(cache=True, nogil=True)
@@ -205,8 +207,11 @@ def nearest_hits(count, edges, planes, boxes, ids, face_instance, rays, pixels, 
                 for column in range(x0, x1 + 1):
                     joint = first[row, column]
                     while joint >= 0:
-                        which = 0 if face_instance[ids[index]] == own[joint] else 1
-                        hits[joint, which] = max(hits[joint, which], _meet(edges[index], planes[index], rays[joint]))
+                        x, y = pixels[joint, 0], pixels[joint, 1]
+                        if (x >= box[0]) & (x <= box[1]) & (y >= box[2]) & (y <= box[3]):
+                            which = 0 if face_instance[ids[index]] == own[joint] else 1
+                            near = _meet(edges[index], planes[index], rays[joint])
+                            hits[joint, which] = max(hits[joint, which], near)
                         joint = following[joint]
         else:
             for joint in range(rays.shape[0]):

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, Shaped, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 from handloom.errors import InputError
 from handloom.geometry import Camera, Pinhole, apply_rigid, invert_rigid
-from handloom.simulate import raster, shading, shutter
+from handloom.simulate import raster, shading, shutter, texels
 from handloom.simulate.mesh import Mesh, Placement, Scene
 
 SKIN_ALLOWANCE = 1.5
@@ -119,20 +119,21 @@ class Renderer:
         self._moving_faces = self._faces[: sum(len(mesh.faces) for mesh in self.scene.moving)]
         self._face_mesh = np.repeat(np.arange(len(meshes)), [len(mesh.faces) for mesh in meshes]).astype(np.uint32)
         self._instance_of = np.array([mesh.instance for mesh in meshes], np.uint8)
+        self._face_instance = self._instance_of[self._face_mesh]
         self._shine_of = np.array([mesh.shine for mesh in meshes], np.float32)
         self._colours = np.concatenate(
             [np.zeros((0, 3), np.float32), *(shading.LINEAR[mesh.colours] for mesh in meshes)]
         )
         self._uv = np.concatenate(
             [np.zeros((0, 2), np.float32)]
-            + [np.zeros((n, 2), np.float32) if m.uv is None else m.uv for m, n in zip(meshes, counts)]
+            + [np.zeros((n, 2), np.float32) if m.uv is None else _unsigned(m.uv) for m, n in zip(meshes, counts)]
         )
         corners = self._colours[self._faces]
         self._flat = (corners == corners[:, :1]).all((1, 2))
         self._flat[: len(self._moving_faces)] = False
         bends = np.concatenate([np.zeros((0, 3)), *(m.normals for m in meshes)])[self._faces]
         self._flat &= (bends == bends[:, :1]).all((1, 2))
-        self._textures, self._texture_of = _textures(meshes)
+        self._textures, self._texture_of = texels.packed([mesh.texture for mesh in meshes], shading.LINEAR)
 
     def moves_px(
         self, world_from_camera: Float[np.ndarray, "4 4"], placements: Sequence[Placement]
@@ -175,7 +176,9 @@ class Renderer:
         count = raster.find_fronts(
             self._points, self._faces, self._cone, self._edges, self._planes, self._ids, self._used
         )
-        self._pixels[self._used], _ = self.camera.project(self._points[self._used])
+        corners = np.flatnonzero(self._used)
+        # Coordinate after coordinate in memory, or NumPy would work in strides of two and three numbers.
+        self._pixels[corners], _ = self.camera.project(np.asfortranarray(self._points.take(corners, 0)))
         count = raster.find_boxes(
             count, self._pixels, self._faces, self.camera.width, self.camera.height, self._bending, self._edges,
             self._planes, self._ids, self._boxes,
@@ -184,6 +187,7 @@ class Renderer:
 
     def _draw(self, count: int) -> None:
         self._nearness[:] = 0
+        self._seen[:] = raster.NOTHING
         raster.draw(count, self._edges, self._planes, self._boxes, self._rays, self._cones, self._nearness, self._seen)
 
     def _shade(
@@ -205,7 +209,7 @@ class Renderer:
         depth, instances = np.empty((height, width), np.float32), np.empty((height, width), np.uint8)
         single = [np.asarray(v, np.float32) for v in (towards, rotation[:, 2], light.lamp, light.ambient)]
         shading.shade(
-            self._nearness, self._seen, self._ids, self._edges, self._rays, self._faces, self._face_mesh, self._flat,
+            self._seen, self._nearness, self._ids, self._edges, self._rays, self._faces, self._face_mesh, self._flat,
             self._normals, self._colours, self._uv, self._textures, self._texture_of, self._instance_of, self._shine_of,
             *single, self._lit, image, depth, instances,
         )  # fmt: skip
@@ -221,7 +225,7 @@ class Renderer:
         distance = np.linalg.norm(points[inside], axis=-1)
         hits = np.empty((len(distance), 2))
         raster.nearest_hits(
-            count, self._edges, self._planes, self._boxes, self._ids, self._instance_of[self._face_mesh],
+            count, self._edges, self._planes, self._boxes, self._ids, self._face_instance,
             points[inside] / distance[:, None], pixels[inside], joints.instances[inside], *size, hits,
         )  # fmt: skip
         own, other = (1 / np.where(hits > 0, hits, 1e-9)).T
@@ -262,20 +266,14 @@ def _cone(rays: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "4"]:
     return np.array([*(axis / length), np.sqrt(max(0, 1 - cosine**2)) + 1e-4 if cosine > 0 else 2.0])
 
 
+def _unsigned(uv: Float32[np.ndarray, "V 2"]) -> Float32[np.ndarray, "V 2"]:
+    """The same places of a texture that repeats, without negative ones."""
+    return np.asarray(uv - np.floor(uv.min(0, initial=0)), dtype=np.float32)
+
+
 def _looking_along(direction: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
     """A right-handed rotation whose third row is a given unit vector."""
     helper = np.eye(3)[np.argmin(np.abs(direction))]
     right = np.cross(helper, direction)
     right /= np.linalg.norm(right)
     return np.stack([right, np.cross(direction, right), direction])
-
-
-def _textures(meshes: Sequence[Mesh]) -> tuple[Shaped[np.ndarray, "texels"], Shaped[np.ndarray, "meshes 3"]]:
-    """All textures, packed, one after the other, and each mesh's (start, rows, columns); 0 rows: none."""
-    table, texels, start = np.zeros((len(meshes), 3), np.uint32), [np.zeros(1, np.uint64)], 1
-    for k, mesh in enumerate(meshes):
-        if mesh.texture is not None:
-            table[k] = start, *mesh.texture.shape[:2]
-            texels.append(shading.packed(mesh.texture))
-            start += len(texels[-1])
-    return np.concatenate(texels), table
