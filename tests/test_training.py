@@ -20,7 +20,7 @@ from with_torch import needs_torch, torch
 pytestmark = needs_torch
 TINY = {
     "image_size": (64, 36),
-    "backbone_width": 4,
+    "backbone_width": 16,
     "dim": 16,
     "heads": 2,
     "feedforward": 32,
@@ -184,7 +184,7 @@ def test_the_small_preset_trains_its_backbone_first_and_then_on_its_features(sto
     backbone = [name for name in frames if name.startswith("backbone.")]
     assert all(torch.equal(frames[name], clips[name]) for name in backbone)
     assert not torch.equal(frames["pose_head.4.weight"], clips["pose_head.4.weight"])
-    assert not torch.equal(frames["backbone.bn1.running_mean"], torch.zeros(4))
+    assert not torch.equal(frames["backbone.bn1.running_mean"], torch.zeros(16))
     # Two training recordings, plain and in four variants.
     assert len(list((out / "features").rglob("*.safetensors"))) == 10
     final = weights(out / "model")

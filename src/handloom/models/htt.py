@@ -84,6 +84,9 @@ class HTTConfig:
                 "sizes of HTT must be 1 or more and pose_window at most clip_frames; found pose_window "
                 f"{self.pose_window}, clip_frames {self.clip_frames}, spacing {self.spacing}, {self.image_size}"
             )
+        if self.backbone_width % 16 or self.backbone_width < 16:
+            # With fewer channels the backward convolutions of PyTorch 2.13 crash on processors with AVX-512 (oneDNN).
+            raise InputError(f"backbone_width must be a multiple of 16, found {self.backbone_width}")
         if not (self.use_feature or self.use_pose or self.use_object):
             raise InputError("block A needs one of use_feature, use_pose, use_object")
 
