@@ -167,6 +167,12 @@ def test_a_run_is_not_continued_with_other_settings(store, tmp_path, options, me
         train(store, tmp_path / "r", **options)
 
 
+def test_a_finished_run_is_not_taken_for_another(store, run):
+    assert train(store, run) == run / "model"
+    with pytest.raises(InputError, match="seed: begun with 0, now 5"):
+        train(store, run, seed=5)
+
+
 def test_a_run_is_not_continued_on_other_data(store, tmp_path):
     train(store, tmp_path / "r", max_steps=1)
     prepare_episodes(MadeUp((40, 25, 30, 30)), tmp_path / "s", (64, 36))
@@ -211,7 +217,7 @@ def test_frozen_features_are_those_of_the_pictures(store):
     model = HTT(config).eval()
     places = htt_clips(Store(store), "train", True, 8, 2, 2)
     clips = ClipDataset(store, "front", places)
-    features = FeatureStore(store.parent / "features", model, 3, "float32")
+    features = FeatureStore(store.parent / "features", model, 3, "float32", "front")
     features.compute(clips, [0, 1], 2, lambda *_: None)
     cached, pictures = FeatureSamples(clips, config, 3, features, 2), PictureSamples(clips, config, None)
     plain = FeatureSamples(clips, config, None, features, 2)

@@ -248,7 +248,7 @@ def _rigid(transforms: np.ndarray) -> np.ndarray:
     return transforms
 
 
-def _check_names(names: tuple[str, ...]) -> None:
+def _check_names(names: tuple[object, ...]) -> None:
     if not all(isinstance(name, str) and name.strip() for name in names):
         raise RecordError(f"object_names must be texts that are not empty, found {names!r}")
     if twice := next((name for name in names if names.count(name) > 1), None):

@@ -79,10 +79,6 @@ def check(root: Path, contact_sheet: Path | None = None, progress: Progress = si
         progress(STAGE, recording.index + 1, len(store))
     frames = sum(recording.length for recording in store.recordings)
     verdicts = [merged(SCHEMA, schema, f"{len(store)} recordings, {frames} frames, {store.layout.fps} frames/s")]
-    bare = {
-        VIDEOS: "no videos in this store: poses alone",
-        CALIBRATION: "cameras see the hands; no pictures to look at",
-    }
     bare = {} if store.layout.pictures else _WITHOUT_PICTURES
     verdicts += [merged(item, found[item], bare.get(item, good)) for item, _, good in _CHECKS]
     actions = len(store.words["action"])

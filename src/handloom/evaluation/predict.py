@@ -76,8 +76,8 @@ def predict_video(network: HTTNetwork, store: Store, camera: str, video: Video) 
         joints[rows], keypoints[rows] = poses.joints_m[0, valid], poses.keypoints_px[0, valid]
         objects[rows] = poses.object_probabilities[0, valid]
         actions.append(network.action(poses.tokens, valid[None])[0])
-    for share in EARLY:
-        tokens.append(_after(network, features, windows, intrinsics, int(np.ceil(share * L))))
+    for tenth in range(1, len(EARLY) + 1):
+        tokens.append(_after(network, features, windows, intrinsics, -(-tenth * L // len(EARLY))))
     numbers = _joined(clips)
     return Predicted(numbers, joints, keypoints, objects, np.stack(actions), np.stack(tokens), features, windows)
 

@@ -34,11 +34,12 @@ class FeatureStore:
         model: whose backbone; on the device that computes.
         seed: of the augmentation.
         precision: of the backbone's arithmetic.
+        pictures: what tells the store and its camera from others.
     """
 
-    def __init__(self, folder: Path, model: HTT, seed: int, precision: str) -> None:
+    def __init__(self, folder: Path, model: HTT, seed: int, precision: str, pictures: str) -> None:
         self.model, self.seed, self.precision = model, seed, precision
-        self.folder = folder / f"{backbone_digest(model)}-{seed}-{precision}"
+        self.folder = folder / f"{backbone_digest(model)}-{pictures}-{seed}-{precision}"
 
     def compute(self, clips: ClipDataset, recordings: Sequence[int], augmentations: int, progress: Progress) -> None:
         """Make what is missing of the plain pictures and `augmentations` variants of recordings.

@@ -111,18 +111,19 @@ def train_htt(
         done: Path | None = None
         for k, stage in enumerate(stages):
             recipe = _recipe(stage.recipe, options)
-            last = k == len(stages) - 1
             folder = RunFolder(out if len(stages) == 1 else out / f"{k + 1}-{stage.name}")
-            if not folder.finished or not last:
-                run = _Run(
-                    store, camera, stage.config(config), recipe, folder, options, device, shared, progress, should_stop
-                )
-                if not folder.finished and not run.train(done or options.backbone_from):
-                    return None
+            start = done or options.backbone_from
+            run = _Run(
+                store, camera, stage.config(config), recipe, out, folder, options, device, shared, progress, should_stop
+            )
+            if folder.finished:
+                folder.begin(run.about(start))
+            elif not run.train(start):
+                return None
             done = folder.model
         assert done is not None
         final = out / MODEL
-        if done != final and shared.leads:
+        if not final.exists() and shared.leads:
             model = load_pretrained(HTT, HTTConfig, done)
             save_pretrained(model, final, _about(store, camera, options, stages))
         return final
@@ -134,6 +135,7 @@ class _Run:
     camera: str
     config: HTTConfig
     recipe: Recipe
+    run: Path
     folder: RunFolder
     options: TrainOptions
     device: torch.device
@@ -157,7 +159,7 @@ class _Run:
             self.recipe,
             self.options.seed,
             self.folder,
-            self._about(start),
+            self.about(start),
             self.device,
             self.processes,
             LoopOptions(
@@ -186,15 +188,17 @@ class _Run:
         if not self.recipe.freeze_backbone:
             return pictures
         augmentations = self.recipe.augmentations if seed is not None else 0
-        folder = self.options.features or self.folder.path.parent / FEATURES
-        features = FeatureStore(folder, model.eval(), self.options.seed, self.recipe.precision)
+        origin = f"{store_digest(self.store)}-{self.camera}"
+        folder = self.options.features or self.run / FEATURES
+        features = FeatureStore(folder, model.eval(), self.options.seed, self.recipe.precision, origin)
         if self.processes.leads:
             recordings = sorted({place.recording for place in places})
             features.compute(clips, recordings, augmentations, self.progress)
         self.processes.wait()
         return FeatureSamples(clips, c, seed, features, augmentations)
 
-    def _about(self, start: Path | None) -> dict[str, Any]:
+    def about(self, start: Path | None) -> dict[str, Any]:
+        """All that the weights depend on."""
         return {
             "model": described(self.config),
             "recipe": described(self.recipe),
@@ -255,6 +259,8 @@ def store_digest(store: Store) -> str:
     digest = hashlib.sha256()
     for name in (INFO, HANDLOOM):
         digest.update((store.root / name).read_bytes())
+    shards = store.root / "meta" / "shards.json"
+    digest.update(shards.read_bytes() if shards.is_file() else b"")
     for recording in store.recordings:
         digest.update(f"{recording.name} {recording.split} {recording.length}".encode())
     return digest.hexdigest()[:16]
