@@ -11,6 +11,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from jaxtyping import UInt8
+from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[attr-defined]
 
 from handloom.errors import OutputError
 from handloom.video.picture import ONE_THREAD
@@ -25,6 +26,10 @@ FAST = {
     # Without B-frames, pictures are stored in the order in which they are shown and no time needs shifting.
     "bf": "0",
 }
+
+
+# x264's AVX-512 code was seen to give other bytes now and then (1 encode of 25 on one machine); its AVX2 code never.
+_SAME_BYTES = {"x264-params": "asm=AVX2"} if __cpu_features__.get("AVX512F") else {}
 
 
 class VideoWriter:
@@ -75,7 +80,7 @@ class VideoWriter:
         clock = {"movie_timescale": str(time_base.denominator)}
         self._container = av.open(self._file, "w", format="mp4", options=clock)
         rate = Fraction(frame_rate).limit_denominator(1001) if 0 < frame_rate < math.inf else Fraction(30)
-        options = {"g": str(max(1, round(2 * rate))), **encoder}
+        options = {"g": str(max(1, round(2 * rate))), **_SAME_BYTES, **encoder}
         self._stream = self._container.add_stream("libx264", rate=max(rate, Fraction(1, 1001)), options=options)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, self._format
         self._stream.time_base = time_base
