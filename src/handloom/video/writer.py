@@ -11,7 +11,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from jaxtyping import UInt8
-from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[attr-defined]
+from numpy._core._multiarray_umath import __cpu_features__  # type: ignore
 
 from handloom.errors import OutputError
 from handloom.video.picture import ONE_THREAD
