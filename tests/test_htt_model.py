@@ -294,3 +294,35 @@ def test_losses_are_those_of_the_released_implementation(released):
     per_clip = htt_loss(*both, clip_mean=True).means[0]
     alone = [htt_loss(output, target).means[0] for output, target in ((output_a, target_a), (output_b, target_b))]
     assert float(per_clip) == pytest.approx(float(sum(alone)) / 2, abs=1e-3)
+
+
+def test_a_grid_reads_where_things_are_in_the_picture():
+    """The mean over the last map knows how much of something there is; a grid knows where it is."""
+    from handloom.models.htt import HTT
+
+    torch.manual_seed(0)
+    model = HTT(small_config(image_size=(64, 33), pooling="grid")).eval()
+    assert model.backbone.grid[-1].in_features == 2 * 2 * 64
+    assert model.features(torch.zeros(3, 3, 33, 64)).shape == (3, 32)
+    spots = torch.randn(1, 128, 2, 2)
+    turned = spots.flip(3)
+    assert torch.equal(spots.mean((2, 3)), turned.mean((2, 3)))
+    assert not torch.allclose(model.backbone.grid(spots), model.backbone.grid(turned), atol=1e-3)
+
+
+def test_batches_lose_what_is_padding_in_all_of_their_clips():
+    from handloom.training.htt_loss import Target
+    from handloom.training.samples import Sample, trimmed
+
+    valid = torch.zeros(2, 12, dtype=torch.bool)
+    valid[0, :3], valid[1, :5] = True, True
+    target = Target(
+        *(torch.zeros(2, 12, 2, 21, 2), torch.zeros(2, 12, 2, 21), torch.zeros(2, 12, 2, 21)),
+        *(torch.zeros(2, 12), torch.tensor([3, 4]), valid),
+    )
+    sample = Sample(torch.arange(24.0).view(2, 12, 1), torch.eye(3).expand(2, 3, 3), target, torch.zeros(2, 2))
+    shorter = trimmed(sample, 4)
+    assert shorter.inputs.shape == (2, 8, 1)
+    assert shorter.target.keypoints_px.shape == (2, 8, 2, 21, 2)
+    assert shorter.target.action.tolist() == [3, 4]
+    assert torch.equal(shorter.target.valid, valid[:, :8])

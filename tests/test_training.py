@@ -300,7 +300,7 @@ def test_what_of_batch_norm_is_trained(kind):
 
 
 def test_published_backbones_load(store, tmp_path):
-    from handloom.models.resnet import ResNet
+    from handloom.models.resnet import Grid, ResNet
     from handloom.training.backbone import load_backbone
 
     torch.manual_seed(7)
@@ -310,6 +310,11 @@ def test_published_backbones_load(store, tmp_path):
     net = ResNet("resnet18", 4)
     load_backbone(net, tmp_path / "resnet.pth")
     assert torch.equal(net.conv1.weight, published.conv1.weight)
+    with_grid = ResNet("resnet18", 4, Grid(2, 2, 4, 8))
+    kept = with_grid.grid[-1].weight.clone()
+    load_backbone(with_grid, tmp_path / "resnet.pth")
+    assert torch.equal(with_grid.conv1.weight, published.conv1.weight)
+    assert torch.equal(with_grid.grid[-1].weight, kept)
     with pytest.raises(InputError, match=r"resnet.pth: .* has shape .* expected"):
         load_backbone(ResNet("resnet18", 8), tmp_path / "resnet.pth")
     with pytest.raises(InputError, match="does not exist"):

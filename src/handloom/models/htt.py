@@ -12,9 +12,12 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from handloom.errors import InputError
-from handloom.models.resnet import Depth, ResNet
+from handloom.models.resnet import Depth, Grid, ResNet
 from handloom.models.transformer import Encoder, Positions
 from handloom.skeleton import HANDS, JOINT_COUNT
+
+GRID_CHANNELS = 64
+"""Channels of a place that `pooling="grid"` reads."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class HTTConfig:
         hands: which hands are estimated, in the order of the outputs.
         image_size: width and height of the pictures.
         backbone, backbone_width: the ResNet and the channels of its first stage.
+        pooling: of the ResNet's last map: its mean, as published, or "grid", which reads every place with weights of
+            its own: without pre-trained weights it finds hands and the thing they hold far sooner.
         dim, heads, feedforward, layers: of both transformer blocks.
         pose_window: t, frames that block P sees together.
         clip_frames: T, the most frames that block A sees together.
@@ -47,6 +52,7 @@ class HTTConfig:
     image_size: tuple[int, int] = (480, 270)
     backbone: Depth = "resnet18"
     backbone_width: int = 64
+    pooling: Literal["mean", "grid"] = "mean"
     dim: int = 512
     heads: int = 8
     feedforward: int = 2048
@@ -129,7 +135,9 @@ class HTT(nn.Module):
         self.config = c = config
         joints = len(c.hands) * JOINT_COUNT
         encoder = (c.dim, c.heads, c.feedforward, c.layers)
-        self.backbone = ResNet(c.backbone, c.backbone_width)
+        columns, rows = (-(-side // 32) for side in c.image_size)
+        grid = Grid(columns, rows, GRID_CHANNELS, c.dim) if c.pooling == "grid" else None
+        self.backbone = ResNet(c.backbone, c.backbone_width, grid)
         width = self.backbone.features
         self.reduce = nn.Identity() if width == c.dim else nn.Linear(width, c.dim)
         self.pose_block = Encoder(*encoder, longest=c.pose_window, positions=c.positions)

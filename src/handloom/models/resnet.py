@@ -1,6 +1,6 @@
 """ResNet (He et al., CVPR 2016) as a feature extractor, with torchvision's state-dict keys: published weights load."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,21 @@ _BLOCKS: dict[Depth, tuple[int, int, int, int]] = {
     "resnet34": (3, 4, 6, 3),
     "resnet50": (3, 4, 6, 3),
 }
+
+
+class Grid(NamedTuple):
+    """Reads every place of the last map with weights of its own, in place of the mean.
+
+    Attributes:
+        columns, rows: of the last map, a 32nd of the picture each way, rounded up.
+        channels: each place is reduced to so many.
+        features: that come out.
+    """
+
+    columns: int
+    rows: int
+    channels: int
+    features: int
 
 
 class _Block(nn.Module):
@@ -75,11 +90,12 @@ class Bottleneck(_Block):
 
 
 class ResNet(nn.Module):
-    """Pictures to one feature vector each: the mean over the last map.
+    """Pictures to one feature vector each: the mean over the last map, as published, or what a grid reads of it.
 
     Args:
         depth: which of the published networks.
         width: channels of the first stage; 64 in the published ones.
+        grid: instead of the mean; the pictures then have one size.
     """
 
     layer1: nn.Sequential
@@ -87,7 +103,7 @@ class ResNet(nn.Module):
     layer3: nn.Sequential
     layer4: nn.Sequential
 
-    def __init__(self, depth: Depth = "resnet18", width: int = 64) -> None:
+    def __init__(self, depth: Depth = "resnet18", width: int = 64, grid: Grid | None = None) -> None:
         super().__init__()
         block = Bottleneck if depth == "resnet50" else BasicBlock
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
@@ -101,7 +117,8 @@ class ResNet(nn.Module):
                 layers.append(block(inputs, stage_width, 2 if stage > 1 and k == 0 else 1))
                 inputs = stage_width * block.expansion
             setattr(self, f"layer{stage}", nn.Sequential(*layers))
-        self.features = inputs
+        self.features = grid.features if grid else inputs
+        self.grid = _grid(inputs, grid) if grid else None
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -111,8 +128,16 @@ class ResNet(nn.Module):
         x = self.maxpool(_convolved(images, self.conv1, self.bn1).relu_())
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
+        if self.grid is not None:
+            read: Tensor = self.grid(x)
+            return read
         # First over columns, then over rows: the order of the released HTT, for equal rounding.
         return x.mean(3).mean(2)
+
+
+def _grid(inputs: int, grid: Grid) -> nn.Sequential:
+    places = grid.channels * grid.columns * grid.rows
+    return nn.Sequential(nn.Conv2d(inputs, grid.channels, 1), nn.Flatten(), nn.Linear(places, grid.features))
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:

@@ -9,7 +9,7 @@ from handloom.models.resnet import ResNet
 
 
 def load_backbone(backbone: ResNet, path: Path) -> None:
-    """Load ImageNet weights; their classifier is left out.
+    """Load ImageNet weights; their classifier is left out, and a grid keeps the weights it has.
 
     Args:
         backbone: of the same depth and width as the weights.
@@ -21,4 +21,6 @@ def load_backbone(backbone: ResNet, path: Path) -> None:
     weights = read_tensors(path) if path.suffix == ".safetensors" else read_pickled_weights(path)
     if not isinstance(weights, dict):
         raise InputError(f"{path} is no dictionary of weights; give a ResNet's state_dict in torchvision's layout")
-    load_exactly(backbone, {name: value for name, value in weights.items() if not name.startswith("fc.")}, str(path))
+    published = {name: value for name, value in weights.items() if not name.startswith("fc.")}
+    ours = {name: value for name, value in backbone.state_dict().items() if name.startswith("grid.")}
+    load_exactly(backbone, published | ours, str(path))

@@ -179,7 +179,8 @@ class _Run:
 
     def _samples(self, model: HTT, split: str, training: bool) -> PictureSamples:
         c = self.config
-        places = htt_clips(self.store, split, training, c.clip_frames, c.spacing, c.pose_window)
+        starts = self.recipe.clip_starts or c.pose_window
+        places = htt_clips(self.store, split, training, c.clip_frames, c.spacing, starts)
         clips = ClipDataset(self.store.root, self.camera, places)
         seed = self.options.seed if training and self.recipe.augment else None
         pictures = PictureSamples(clips, c, seed)

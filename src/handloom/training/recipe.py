@@ -19,6 +19,8 @@ class Recipe:
     Attributes:
         epochs: passes over all training clips.
         batch_clips: clips of a step, over all processes together.
+        clip_starts: a video is cut into clips from each of its first so many frames of the spaced sequence on; None
+            for block P's t, so that every frame comes up at every place of a window.
         learning_rate: at the start.
         warm_up_steps: steps in which the rate rises from 0.
         schedule: "steps" multiplies the rate by `decay` every `decay_epochs`; "cosine" lets it fall to 0.
@@ -35,6 +37,7 @@ class Recipe:
 
     epochs: int = 45
     batch_clips: int = 2
+    clip_starts: int | None = None
     learning_rate: float = 3e-5
     warm_up_steps: int = 0
     schedule: Literal["steps", "cosine"] = "steps"
@@ -88,7 +91,8 @@ def _small(config: HTTConfig) -> HTTConfig:
     return replace(
         config,
         image_size=(240, 136),
-        backbone_width=32,
+        backbone_width=16,
+        pooling="grid",
         dim=256,
         feedforward=512,
         # Half the picture: the same numbers out of the heads.
@@ -99,7 +103,7 @@ def _small(config: HTTConfig) -> HTTConfig:
 
 def _single_frames(config: HTTConfig) -> HTTConfig:
     """Frames far apart, each estimated alone: what teaches a backbone most per picture."""
-    return replace(config, pose_window=1, clip_frames=8, spacing=8)
+    return replace(config, pose_window=1, clip_frames=4, spacing=8)
 
 
 _SMALL_FRAMES = Recipe(

@@ -102,6 +102,17 @@ def batches(
     return iter(DataLoader(samples, batch_sampler=chunks, collate_fn=collate, num_workers=workers, **options))
 
 
+def trimmed(sample: Sample, window: int) -> Sample:
+    """The batch without what is padding in all of its clips, in whole windows: most videos are shorter than a clip."""
+    real = sample.target.valid.any(0).nonzero()
+    longest = int(real[-1]) + 1 if len(real) else 1
+    T = min(-(-longest // window) * window, sample.inputs.shape[1])
+    target = sample.target._replace(
+        **{name: value[:, :T] for name, value in sample.target._asdict().items() if name != "action"}
+    )
+    return sample._replace(inputs=sample.inputs[:, :T], target=target)
+
+
 def to_device(sample: Sample, device: torch.device) -> Sample:
     """The batch on a device."""
     target = Target(*(value.to(device, non_blocking=True) for value in sample.target))

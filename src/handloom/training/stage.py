@@ -23,7 +23,7 @@ from handloom.training.precision import arithmetic
 from handloom.training.processes import Processes
 from handloom.training.recipe import Recipe
 from handloom.training.run_folder import CURVES, LOG, RunFolder
-from handloom.training.samples import PictureSamples, Sample, batches, to_device
+from handloom.training.samples import PictureSamples, Sample, batches, to_device, trimmed
 from handloom.training.validation import VALIDATED, validate
 from handloom.view.curves import write_curves
 
@@ -175,7 +175,7 @@ class Stage:
         return terms
 
     def _backward(self, batch: Sample) -> LossTerms:
-        given = to_device(batch, self.device)
+        given = to_device(trimmed(batch, self.model.config.pose_window), self.device)
         with arithmetic(self.device, self.recipe.precision):
             output = self.forward(given.inputs, given.target.valid, given.intrinsics)
         local = htt_loss(output, given.target, self.recipe.clip_mean)

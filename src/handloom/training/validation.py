@@ -8,7 +8,7 @@ from handloom.skeleton import WRIST
 from handloom.training.htt_loss import TERMS, htt_loss, loss_weights
 from handloom.training.precision import arithmetic
 from handloom.training.recipe import Recipe
-from handloom.training.samples import PictureSamples, batches, to_device
+from handloom.training.samples import PictureSamples, batches, to_device, trimmed
 
 VALIDATED = ("depth_error_mm", "joint_error_ra_px", "object_accuracy", "action_accuracy")
 MOST_CLIPS = 256
@@ -29,7 +29,7 @@ def validate(
     sums = torch.zeros(2, len(TERMS))
     found = {name: [0.0, 0.0] for name in VALIDATED}
     for batch in batches(samples, [(0, int(k)) for k in chosen], recipe.batch_clips, workers, keep_last=True):
-        given = to_device(batch, device)
+        given = to_device(trimmed(batch, model.config.pose_window), device)
         with arithmetic(device, recipe.precision):
             network = model if given.inputs.dim() == 5 else model.from_features
             output = network(given.inputs, given.target.valid, given.intrinsics)
