@@ -141,3 +141,59 @@ def templates():
 
 def golden():
     return np.load(GOLDEN)
+
+
+POSE_NAMES = {
+    "mid_token_mu_enc_in": "vae.mean_token",
+    "mid_token_logvar_enc_in": "vae.log_variance_token",
+    "placeholder_joints": "embedding.placeholder",
+    "pose3d_to_trsfm_in.": "embedding.joints.",
+    "globalRt_to_trsfm_in.": "embedding.motion.",
+    "localL2R_to_trsfm_in.": "embedding.pair.",
+    "token_out_to_pose.mlp.": "head.",
+    "bert_to_latent.": "label_in.",
+    "encoder.encoder.": "vae.encoder.",
+    "decoder.decoder.": "vae.decoder.",
+}
+
+
+def our_weights(model):
+    """Formula weights of `P`, `p64`, `A` or `a2` under our names; attention's stacked projections are split."""
+    shapes = dict(_shapes(model))
+    weights = {}
+    for key, shape in shapes.items():
+        value = weight(model, key, shape)
+        prefix = next(prefix for prefix in POSE_NAMES if key.startswith(prefix))
+        name = POSE_NAMES[prefix] + key.removeprefix(prefix)
+        base, _, kind = name.rpartition("in_proj_")
+        if base.endswith("self_attn."):
+            base, split = base.removesuffix("self_attn."), 2 * len(value) // 3
+            weights[f"{base}queries_keys.{kind}"], weights[f"{base}values.{kind}"] = value[:split], value[split:]
+        elif base:
+            base = base.replace("multihead_attn.", "cross.")
+            for part, rows in zip(("queries", "keys", "values"), np.split(value, 3)):
+                weights[f"{base}{part}.{kind}"] = rows
+        else:
+            weights[name.replace("self_attn.out_proj", "out").replace("multihead_attn.out_proj", "cross.out")] = value
+    return weights
+
+
+def _shapes(model):
+    dim, feedforward = {"P": (512, 2048), "p64": (64, 128), "A": (512, 2048), "a2": (512, 256)}[model]
+    square = {"self_attn.in_proj": (3 * dim, dim), "self_attn.out_proj": (dim, dim)}
+    square |= {"multihead_attn.in_proj": (3 * dim, dim), "multihead_attn.out_proj": (dim, dim)}
+    square |= {"linear1": (feedforward, dim), "linear2": (dim, feedforward)}
+    square |= {"pose3d_to_trsfm_in": (dim // 2, 126), "globalRt_to_trsfm_in": (dim // 4, 18)}
+    square |= {"localL2R_to_trsfm_in": (dim // 4, 9), "bert_to_latent": (512, 512)}
+    square |= {"mlp.0": (dim, dim), "mlp.2": (dim, dim), "mlp.4": (153, dim)}
+    for key in golden()[f"check_key_{model}"]:
+        name = str(key).split(":")[1]
+        if "norm" in name:
+            yield name, (dim,)
+        elif "token_mu" in name or "token_logvar" in name:
+            yield name, (1, 1, dim)
+        elif name == "placeholder_joints":
+            yield name, (1, 42, 3)
+        else:
+            outputs, inputs = next(size for part, size in square.items() if part in name)
+            yield name, (outputs, inputs) if name.endswith("weight") else (outputs,)

@@ -73,7 +73,9 @@ def hand_motion(
     if joints_m.ndim != 4 or joints_m.shape[1:] != (len(HANDS), JOINT_COUNT, 3) or not len(joints_m):
         raise InputError(f"expected joints (T, 2, 21, 3) of one frame or more, found {joints_m.shape}")
     joints = joints_m.astype(np.float64)
-    seen = np.isfinite(joints).all(-1) if valid is None else valid & np.isfinite(joints).all(-1)
+    seen = np.asarray(np.isfinite(joints).all(-1))
+    if valid is not None:
+        seen &= valid
     joints = np.where(seen[..., None], joints, np.nan)
     frames, sizes = camera_from_hand(joints, template), palm_size(joints)
     present = seen[..., PALM].all(-1) & np.isfinite(frames).all((-2, -1)) & (sizes > 0)
