@@ -56,7 +56,7 @@ def rotation(v):
     a = np.linalg.norm(v, axis=-1)[..., None, None]
     x, y, z = np.moveaxis(v / a[..., 0], -1, 0)
     o = np.zeros_like(x)
-    K = np.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(v.shape[:-1] + (3, 3))
+    K = np.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape((*v.shape[:-1], 3, 3))
     return np.eye(3) + np.sin(a) * K + (1 - np.cos(a)) * (K @ K)
 
 
