@@ -94,24 +94,24 @@ class Coded(NamedTuple):
 
 
 class MotionCodec(nn.Module):
-    """The vector-quantised autoencoder. Neither half looks ahead, so a beginning has the code that it has in the whole."""
+    """The vector-quantised autoencoder. Neither half looks ahead: a beginning has the code that it has in the whole."""
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.config = c = config
         self.embedding = PoseEmbedding(c.dim)
-        self.half = nn.Linear(HALVING * c.dim, c.dim)
+        self.pairs_in = nn.Linear(HALVING * c.dim, c.dim)
         stack = (c.dim, c.heads, c.feedforward, c.layers, c.frames // HALVING)
         self.encoder, self.decoder = CausalStack(*stack), CausalStack(*stack)
         self.to_code, self.from_code = nn.Linear(c.dim, c.code_dim), nn.Linear(c.code_dim, c.dim)
         self.codes = nn.Parameter(torch.randn(c.books, c.entries, c.code_dim // c.books))
-        self.twice = nn.Linear(c.dim, HALVING * c.dim)
+        self.pairs_out = nn.Linear(c.dim, HALVING * c.dim)
         self.head = pose_head(c.dim)
 
     def encode(self, features: Float[Tensor, "B T 153"], known: Bool[Tensor, "B T 42"]) -> Coded:
         """Codes of sequences; T is even."""
         tokens = self.embedding(self.embedding.fill(features, known))
-        halved = self.half(tokens.unflatten(1, (-1, HALVING)).flatten(2))
+        halved = self.pairs_in(tokens.unflatten(1, (-1, HALVING)).flatten(2))
         wanted = self.to_code(self.encoder(halved)).unflatten(-1, (self.config.books, -1))
         distance = torch.stack([torch.cdist(wanted[:, :, b], self.codes[b]) for b in range(self.config.books)], 2)
         indices = distance.argmin(-1)
@@ -125,7 +125,7 @@ class MotionCodec(nn.Module):
 
     def decode(self, vectors: Float[Tensor, "B steps code_dim"]) -> Float[Tensor, "B T 153"]:
         """Features of codes, two frames of each step."""
-        tokens = self.twice(self.decoder(self.from_code(vectors)))
+        tokens = self.pairs_out(self.decoder(self.from_code(vectors)))
         return self.head(tokens.unflatten(-1, (HALVING, -1)).flatten(1, 2)).view(len(vectors), -1, FEATURES)
 
 
