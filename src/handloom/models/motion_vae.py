@@ -1,4 +1,4 @@
-"""What both blocks of G-HTT are: a transformer VAE whose encoder recognises and whose decoder predicts (section 3.1)."""
+"""What both blocks of G-HTT are: a transformer VAE whose encoder recognises and decoder predicts (section 3.1)."""
 
 from typing import NamedTuple
 

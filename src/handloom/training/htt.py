@@ -23,12 +23,13 @@ from handloom.progress import Progress, silent
 from handloom.skeleton import HANDS
 from handloom.training.backbone import load_backbone
 from handloom.training.features import FeatureSamples, FeatureStore
+from handloom.training.loop import LoopOptions
 from handloom.training.processes import Processes, local_device, processes
 from handloom.training.recipe import PRESETS, Recipe
 from handloom.training.recipe import Stage as StageRecipe
 from handloom.training.run_folder import MODEL, RunFolder, described
 from handloom.training.samples import PictureSamples, require_labels
-from handloom.training.stage import LoopOptions, Stage
+from handloom.training.stage import Stage
 
 FEATURES = "features"
 VALIDATION = "val"
@@ -153,16 +154,16 @@ class _Run:
             take_over(model, start, backbone_only=self.recipe.freeze_backbone)
         model.to(self.device)
         stage = Stage(
-            model,
-            self._samples(model, self.options.split, training=True),
-            self._samples(model, VALIDATION, training=False) if self._has_validation else None,
-            self.recipe,
-            self.options.seed,
-            self.folder,
-            self.about(start),
-            self.device,
-            self.processes,
-            LoopOptions(
+            model=model,
+            samples=self._samples(model, self.options.split, training=True),
+            validation=self._samples(model, VALIDATION, training=False) if self._has_validation else None,
+            recipe=self.recipe,
+            seed=self.options.seed,
+            folder=self.folder,
+            about=self.about(start),
+            device=self.device,
+            processes=self.processes,
+            options=LoopOptions(
                 workers=self.options.workers,
                 checkpoint_minutes=self.options.checkpoint_minutes,
                 stop_after_steps=self.options.max_steps,
