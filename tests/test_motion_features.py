@@ -112,6 +112,14 @@ def test_a_hand_that_never_was_is_still():
     assert (motion.sizes_m[:, 0] == HAND_SIZE_M).all()
 
 
+def test_hidden_hands_are_as_if_never_seen():
+    joints, hidden = two_hands(), np.zeros((40, 2), bool)
+    hidden[8:15, 1] = hidden[30:, 0] = True
+    given, seen = hand_motion(joints).without(hidden), hand_motion(np.where(hidden[..., None, None], np.nan, joints))
+    for ours, theirs in zip(given, seen):
+        np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
 def test_a_part_is_a_sequence_of_its_own():
     joints = two_hands()
     part, alone = hand_motion(joints).part(slice(7, 30)), hand_motion(joints[7:30])

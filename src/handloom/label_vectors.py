@@ -21,15 +21,17 @@ def action_vectors(labels: Sequence[str], width: int) -> Float[np.ndarray, "labe
     """
     half = _half(width)
     pairs = [(label.partition(" ")[0], label.partition(" ")[2]) for label in labels]
-    rows = [np.concatenate([_direction("verb " + verb, half), _direction("noun " + noun, half)]) for verb, noun in pairs]
-    return (np.array(rows).reshape(-1, width) / np.sqrt(2)).astype(np.float32)
+    rows = [
+        np.concatenate([_direction("verb " + verb, half), _direction("noun " + noun, half)]) for verb, noun in pairs
+    ]
+    return np.array(rows, np.float32).reshape(-1, width) / np.float32(np.sqrt(2))
 
 
 def object_vectors(names: Sequence[str], width: int) -> Float[np.ndarray, "names width"]:
     """Unit vectors of objects: the noun's half of an action's vector."""
     half = _half(width)
     rows = [np.concatenate([np.zeros(half), _direction("noun " + name, half)]) for name in names]
-    return np.array(rows).reshape(-1, width).astype(np.float32)
+    return np.array(rows, np.float32).reshape(-1, width)
 
 
 def _half(width: int) -> int:

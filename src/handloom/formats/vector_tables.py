@@ -34,7 +34,7 @@ def read_vectors(path: Path, names: Sequence[str], width: int | None = None) -> 
     length = np.linalg.norm(chosen, axis=-1, keepdims=True)
     if not (np.isfinite(chosen).all() and (length > 0).all()):
         raise InputError(f"{path}: a vector is zero or not finite; every label needs a direction")
-    return (chosen / length).astype(np.float32)
+    return np.asarray(chosen / length, np.float32)
 
 
 def _npz(path: Path) -> tuple[list[str], Float[np.ndarray, "names width"]]:

@@ -51,6 +51,15 @@ class HandMotion(NamedTuple):
         features[:1, MOTION] = STILL * 2
         return HandMotion(features, *(values[frames] for values in self[1:]))
 
+    def without(self, hidden: Bool[np.ndarray, "T 2"]) -> "HandMotion":
+        """The same as if hands had not been seen in some frames."""
+        present = self.present & ~hidden
+        known = self.known & present[..., None]
+        frames, sizes = _without_holes(self.camera_from_hand, self.sizes_m, present)
+        joints = np.where(np.repeat(known.reshape(len(known), -1), 3, -1), self.features[:, LOCAL_JOINTS], 0)
+        features = np.concatenate([joints, _between(frames, present)], -1)
+        return HandMotion(features, frames, sizes, known, present)
+
 
 def hand_motion(
     joints_m: Float[np.ndarray, "T 2 21 3"],
@@ -79,24 +88,11 @@ def hand_motion(
     joints = np.where(seen[..., None], joints, np.nan)
     frames, sizes = camera_from_hand(joints, template), palm_size(joints)
     present = seen[..., PALM].all(-1) & np.isfinite(frames).all((-2, -1)) & (sizes > 0)
-    for hand in range(len(HANDS)):
-        frames[:, hand], sizes[:, hand] = _filled(frames[:, hand], sizes[:, hand], present[:, hand])
+    frames, sizes = _without_holes(frames, sizes, present)
     known = seen & present[..., None]
     local = apply_rigid(invert_rigid(frames), joints) / sizes[..., None, None]
-    before = np.concatenate([frames[:1], frames[:-1]])
-    velocity = invert_rigid(before) @ frames
-    pair = invert_rigid(frames[:, RIGHT]) @ frames[:, LEFT]
-    seen_both = present.any(0).all()
-    features = np.concatenate(
-        [
-            np.where(known[..., None], local, 0).reshape(len(joints), -1),
-            to_pose9(velocity, PER_METRE).reshape(len(joints), -1),
-            to_pose9(pair, 1.0) if seen_both else np.tile(STILL, (len(joints), 1)),
-        ],
-        -1,
-    )
-    features[0, MOTION] = STILL * 2
-    return HandMotion(features, frames, sizes, known, present)
+    joints = np.where(known[..., None], local, 0).reshape(len(joints), -1)
+    return HandMotion(np.concatenate([joints, _between(frames, present)], -1), frames, sizes, known, present)
 
 
 def trajectory(features: Float[Array, "*batch T 153"]) -> Float[Array, "*batch T 2 4 4"]:
@@ -159,6 +155,22 @@ def _unit(vectors: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3"]:
     xp = array_namespace(vectors)
     length = xp.sqrt(xp.sum(vectors * vectors, axis=-1, keepdims=True))
     return vectors / xp.maximum(length, like([1e-12], vectors))
+
+
+def _between(frames: Float[np.ndarray, "T 2 4 4"], present: Bool[np.ndarray, "T 2"]) -> Float[np.ndarray, "T 27"]:
+    """Both velocities, and left to right; the latter is that of equal frames where a hand never was."""
+    T = len(frames)
+    velocity = to_pose9(invert_rigid(np.concatenate([frames[:1], frames[:-1]])) @ frames, PER_METRE).reshape(T, -1)
+    velocity[0] = STILL * 2
+    pair = to_pose9(invert_rigid(frames[:, RIGHT]) @ frames[:, LEFT], 1.0)
+    return np.concatenate([velocity, pair if present.any(0).all() else np.tile(STILL, (T, 1))], -1)
+
+
+def _without_holes(
+    frames: Float[np.ndarray, "T 2 4 4"], sizes: Float[np.ndarray, "T 2"], present: Bool[np.ndarray, "T 2"]
+) -> tuple[Float[np.ndarray, "T 2 4 4"], Float[np.ndarray, "T 2"]]:
+    each = [_filled(frames[:, hand], sizes[:, hand], present[:, hand]) for hand in range(len(HANDS))]
+    return np.stack([frame for frame, _ in each], 1), np.stack([size for _, size in each], 1)
 
 
 def _filled(

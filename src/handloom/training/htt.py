@@ -1,6 +1,5 @@
 """`handloom train htt`: a preset's stages, one after the other, on a store."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from handloom.datasets.classes import action_names, choose_camera
 from handloom.datasets.clips import htt_clips
 from handloom.datasets.loader import ClipDataset
 from handloom.datasets.store import Store
-from handloom.datasets.store_write import HANDLOOM, INFO
+from handloom.datasets.store_digest import store_digest
 from handloom.errors import InputError
 from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_torch import choose_device
@@ -253,18 +252,6 @@ def take_over(model: HTT, start: Path, backbone_only: bool) -> None:
         if name in ours and ours[name].shape == value.shape and (not backbone_only or name.startswith("backbone."))
     }
     model.load_state_dict(ours | fitting)
-
-
-def store_digest(store: Store) -> str:
-    """What tells one store from another: what it says about itself, and of which recordings it is made."""
-    digest = hashlib.sha256()
-    for name in (INFO, HANDLOOM):
-        digest.update((store.root / name).read_bytes())
-    shards = store.root / "meta" / "shards.json"
-    digest.update(shards.read_bytes() if shards.is_file() else b"")
-    for recording in store.recordings:
-        digest.update(f"{recording.name} {recording.split} {recording.length}".encode())
-    return digest.hexdigest()[:16]
 
 
 def _recipe(recipe: Recipe, options: TrainOptions) -> Recipe:
