@@ -265,7 +265,7 @@ def test_only_so_much_of_a_batch_fits():
 
 def test_learning_rates():
     from handloom.training.recipe import PRESETS, Recipe
-    from handloom.training.stage import learning_rate
+    from handloom.training.schedule import learning_rate
 
     paper = PRESETS["paper"].stages[0].recipe
     rates = [learning_rate(paper, epoch * 100 + 99, 100) for epoch in range(45)]
@@ -278,8 +278,9 @@ def test_learning_rates():
 @pytest.mark.parametrize("kind", ["statistics frozen", "frozen", "trained"])
 def test_what_of_batch_norm_is_trained(kind):
     from handloom.models.htt import HTT, HTTConfig
+    from handloom.training.loop import make_optimizer
     from handloom.training.recipe import Recipe
-    from handloom.training.stage import make_optimizer, set_mode, set_trainable
+    from handloom.training.stage import set_mode, set_trainable
 
     model, recipe = HTT(HTTConfig(("a",), ("o",), **TINY)), Recipe(batch_norm=kind, learning_rate=0.1)
     set_trainable(model, recipe)

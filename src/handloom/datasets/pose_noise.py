@@ -6,10 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from handloom.geometry import rotation_from_vector
-
-LOCAL_JOINTS, VELOCITIES, LEFT_TO_RIGHT = slice(0, 126), (slice(126, 135), slice(135, 144)), slice(144, 153)
-"""Where the parts of the 153-vector stand: 2 x 63 joints over hand size, two velocities, left hand to right hand.
-A transform is 6 numbers of rotation (the first two rows, points being row vectors) and 3 of translation."""
+from handloom.geometry.motion_features import LEFT_TO_RIGHT, LOCAL_JOINTS, VELOCITIES
 
 JOINT_STD = 0.002 / 0.08
 """2 mm, in sizes of a hand of 80 mm."""

@@ -1,6 +1,5 @@
 """`handloom train htt`: a preset's stages, one after the other, on a store."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from handloom.datasets.classes import action_names, choose_camera
 from handloom.datasets.clips import htt_clips
 from handloom.datasets.loader import ClipDataset
 from handloom.datasets.store import Store
-from handloom.datasets.store_write import HANDLOOM, INFO
+from handloom.datasets.store_digest import store_digest
 from handloom.errors import InputError
 from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_torch import choose_device
@@ -23,12 +22,13 @@ from handloom.progress import Progress, silent
 from handloom.skeleton import HANDS
 from handloom.training.backbone import load_backbone
 from handloom.training.features import FeatureSamples, FeatureStore
+from handloom.training.loop import LoopOptions
 from handloom.training.processes import Processes, local_device, processes
 from handloom.training.recipe import PRESETS, Recipe
 from handloom.training.recipe import Stage as StageRecipe
 from handloom.training.run_folder import MODEL, RunFolder, described
 from handloom.training.samples import PictureSamples, require_labels
-from handloom.training.stage import LoopOptions, Stage
+from handloom.training.stage import Stage
 
 FEATURES = "features"
 VALIDATION = "val"
@@ -153,16 +153,16 @@ class _Run:
             take_over(model, start, backbone_only=self.recipe.freeze_backbone)
         model.to(self.device)
         stage = Stage(
-            model,
-            self._samples(model, self.options.split, training=True),
-            self._samples(model, VALIDATION, training=False) if self._has_validation else None,
-            self.recipe,
-            self.options.seed,
-            self.folder,
-            self.about(start),
-            self.device,
-            self.processes,
-            LoopOptions(
+            model=model,
+            samples=self._samples(model, self.options.split, training=True),
+            validation=self._samples(model, VALIDATION, training=False) if self._has_validation else None,
+            recipe=self.recipe,
+            seed=self.options.seed,
+            folder=self.folder,
+            about=self.about(start),
+            device=self.device,
+            processes=self.processes,
+            options=LoopOptions(
                 workers=self.options.workers,
                 checkpoint_minutes=self.options.checkpoint_minutes,
                 stop_after_steps=self.options.max_steps,
@@ -253,18 +253,6 @@ def take_over(model: HTT, start: Path, backbone_only: bool) -> None:
         if name in ours and ours[name].shape == value.shape and (not backbone_only or name.startswith("backbone."))
     }
     model.load_state_dict(ours | fitting)
-
-
-def store_digest(store: Store) -> str:
-    """What tells one store from another: what it says about itself, and of which recordings it is made."""
-    digest = hashlib.sha256()
-    for name in (INFO, HANDLOOM):
-        digest.update((store.root / name).read_bytes())
-    shards = store.root / "meta" / "shards.json"
-    digest.update(shards.read_bytes() if shards.is_file() else b"")
-    for recording in store.recordings:
-        digest.update(f"{recording.name} {recording.split} {recording.length}".encode())
-    return digest.hexdigest()[:16]
 
 
 def _recipe(recipe: Recipe, options: TrainOptions) -> Recipe:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from handloom.models.htt import HTTOutput
+from handloom.training.loop import LossTerms
 from handloom.training.recipe import Recipe
 
 
@@ -20,18 +21,6 @@ class Target(NamedTuple):
     object: Int[Tensor, "B T"]
     action: Int[Tensor, "B"]
     valid: Bool[Tensor, "B T"]
-
-
-class LossTerms(NamedTuple):
-    """Sums of the four losses and what to divide them by: sums and counts of processes can be added."""
-
-    sums: Float[Tensor, "4"]
-    counts: Float[Tensor, "4"]
-
-    @property
-    def means(self) -> Float[Tensor, "4"]:
-        """Keypoints in px, depth in m, object and action in nats; 0 where nothing was labelled."""
-        return self.sums / self.counts.clamp(min=1)
 
 
 TERMS = ("keypoints_px", "depth_m", "object", "action")

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from handloom.errors import InputError
 from handloom.models.htt import HTTConfig
+from handloom.training.schedule import Schedule
 
 BatchNorm = Literal["statistics frozen", "frozen", "trained"]
 """The released code freezes the running statistics and trains the affine weights; the paper freezes both; a backbone
@@ -13,18 +13,12 @@ without pre-trained weights must train both."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Schedule):
     """One stage of training. The defaults are HTT's (section 3.4; docs/protocols.md, 1.3, 1.5, 1.7).
 
     Attributes:
-        epochs: passes over all training clips.
-        batch_clips: clips of a step, over all processes together.
         clip_starts: a video is cut into clips from each of its first so many frames of the spaced sequence on; None
             for block P's t, so that every frame comes up at every place of a window.
-        learning_rate: at the start.
-        warm_up_steps: steps in which the rate rises from 0.
-        schedule: "steps" multiplies the rate by `decay` every `decay_epochs`; "cosine" lets it fall to 0.
-        weight_decay: decoupled, of matrices and convolutions.
         weight_keypoints, weight_depth, weight_object, weight_action: of the four losses (px and metres).
         clip_mean: every clip counts the same (eq. 8), not every frame of the batch.
         batch_norm: what of the backbone's normalisation is trained.
@@ -32,18 +26,9 @@ class Recipe:
         augmentations: see there; 0 for the plain pictures alone.
         augment: change colours, blur and position of pictures.
         precision: of the network's arithmetic; the losses are single precision.
-        max_gradient: clip the norm of the gradient; None for never.
     """
 
-    epochs: int = 45
-    batch_clips: int = 2
     clip_starts: int | None = None
-    learning_rate: float = 3e-5
-    warm_up_steps: int = 0
-    schedule: Literal["steps", "cosine"] = "steps"
-    decay: float = 0.5
-    decay_epochs: int = 15
-    weight_decay: float = 0.0
     weight_keypoints: float = 1.0
     weight_depth: float = 100.0
     weight_object: float = 1.0
@@ -54,14 +39,6 @@ class Recipe:
     augmentations: int = 0
     augment: bool = True
     precision: Literal["float32", "bfloat16"] = "float32"
-    max_gradient: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_clips < 1 or not self.learning_rate > 0:
-            raise InputError(
-                "a recipe needs 1 epoch, 1 clip per batch and a positive learning rate or more; found "
-                f"{self.epochs}, {self.batch_clips}, {self.learning_rate:g}"
-            )
 
 
 @dataclass(frozen=True)

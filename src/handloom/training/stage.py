@@ -1,52 +1,20 @@
-"""One stage of training HTT: the loop."""
+"""One stage of training HTT: pictures in, four losses out."""
 
-import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
-from handloom.datasets.sampler import epoch_order, rank_share
-from handloom.errors import TrainingError
-from handloom.formats.weights import save_pretrained
 from handloom.models.htt import HTT, HTTOutput
-from handloom.progress import Progress, silent
-from handloom.training.checkpoint import Place, load_checkpoint, save_checkpoint
-from handloom.training.htt_loss import TERMS, LossTerms, htt_loss, loss_weights
+from handloom.training.htt_loss import TERMS, htt_loss, loss_weights
+from handloom.training.loop import Loop, LossTerms
 from handloom.training.memory import GPUMemoryError, largest_batch
 from handloom.training.precision import arithmetic
-from handloom.training.processes import Processes
 from handloom.training.recipe import Recipe
-from handloom.training.run_folder import CURVES, LOG, RunFolder
 from handloom.training.samples import PictureSamples, Sample, batches, to_device, trimmed
 from handloom.training.validation import VALIDATED, validate
-from handloom.view.curves import write_curves
-
-LOG_EVERY, CURVES_EVERY = 10, 200
-
-
-@dataclass(frozen=True)
-class LoopOptions:
-    """How a stage is carried out; nothing here changes what comes out.
-
-    Attributes:
-        workers: processes that load pictures.
-        checkpoint_minutes: between two checkpoints.
-        stop_after_steps: end early, as if killed; the next run goes on there.
-        should_stop: asked after every step; True ends the stage with a checkpoint.
-        progress: told of every step.
-    """
-
-    workers: int = 0
-    checkpoint_minutes: float = 5.0
-    stop_after_steps: int | None = None
-    should_stop: Callable[[], bool] = lambda: False
-    progress: Progress = silent
 
 
 class Forward(nn.Module):
@@ -64,168 +32,69 @@ class Forward(nn.Module):
 
 
 @dataclass(eq=False)
-class Stage:
-    """A stage that is being trained: network, data, recipe, place.
-
-    `run` trains until the last epoch is over, from wherever the folder's last checkpoint is.
-    """
+class Stage(Loop):
+    """A stage of HTT: what it is trained on, and what it is validated on."""
 
     model: HTT
+    recipe: Recipe
     samples: PictureSamples
     validation: PictureSamples | None
-    recipe: Recipe
-    seed: int
-    folder: RunFolder
-    about: dict[str, Any]
-    device: torch.device
-    processes: Processes
-    options: LoopOptions = field(default_factory=LoopOptions)
+
+    terms, validated, title = TERMS, VALIDATED, "HTT"
 
     def __post_init__(self) -> None:
-        recipe, model = self.recipe, self.model.to(self.device)
+        recipe, model = self.recipe, self.model
         if self.device.type == "cuda" or recipe.batch_norm == "trained":
             model.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         set_trainable(model, recipe)
-        self.optimizer = make_optimizer(model, recipe)
-        self.local_batch, rest = divmod(recipe.batch_clips, self.processes.count)
-        if rest or not self.local_batch:
-            raise TrainingError(
-                f"{recipe.batch_clips} clips per batch do not go round {self.processes.count} processes; "
-                "choose a multiple of their number with --batch-clips"
-            )
-        self.steps_per_epoch = len(self.samples) // recipe.batch_clips
-        if not self.steps_per_epoch:
-            raise TrainingError(
-                f"{len(self.samples)} training clips are less than one batch of {recipe.batch_clips}; "
-                "use more data or smaller batches"
-            )
-        forward = Forward(model)
-        self.forward: nn.Module = forward
-        if self.processes.count > 1:
-            self.forward = DistributedDataParallel(forward)
-        self.weights = loss_weights(recipe).to(self.device)
-        self.place = Place()
+        super().__post_init__()
 
-    def run(self) -> None:
-        """Train to the end, or to `stop_after_steps`.
+    @property
+    def count(self) -> int:
+        """Number of training clips."""
+        return len(self.samples)
 
-        Raises:
-            TrainingError: a loss is not finite, or memory does not suffice; says for which clips.
-            InputError: the folder holds another training.
-        """
-        checkpoint = self.folder.begin(self.about)
-        if checkpoint is not None:
-            self.place = load_checkpoint(checkpoint, self.model, self.optimizer)
-            if self.processes.leads:
-                self.folder.cut_log(self.place)
-        self.processes.wait()
-        started, saved = time.monotonic() - self.place.wall_s, time.monotonic()
-        steps = self.recipe.epochs * self.steps_per_epoch
-        stop = min(steps, self.place.step + (self.options.stop_after_steps or steps))
-        running = torch.zeros(2, len(TERMS), device=self.device)
-        while self.place.step < stop:
-            for batch in self._epoch():
-                terms = self._step(batch)
-                running += torch.stack([terms.sums.detach(), terms.counts])
-                done = self.place.clips + self.recipe.batch_clips
-                self.place = Place(self.place.step + 1, self.place.epoch, done, time.monotonic() - started)
-                self.options.progress("train", self.place.step, steps)
-                if self.place.step % LOG_EVERY == 0:
-                    self._log("train", self._train_values(running))
-                    running.zero_()
-                if self._asked_to_stop():
-                    stop = self.place.step
-                if self.place.step == stop:
-                    break
-                if time.monotonic() - saved > 60 * self.options.checkpoint_minutes:
-                    self._save()
-                    saved = time.monotonic()
-            if self.place.clips >= self.steps_per_epoch * self.recipe.batch_clips:
-                self._validate()
-                self.place = self.place._replace(epoch=self.place.epoch + 1, clips=0)
-        self._save()
-        if self.place.step == steps and self.processes.leads:
-            save_pretrained(self.model, self.folder.model, self.about)
-        self.processes.wait()
+    def wrapped(self) -> nn.Module:
+        """See `Forward`."""
+        return Forward(self.model)
 
-    def _asked_to_stop(self) -> bool:
-        """Whether any of the processes was: all stop after the same step."""
-        return bool(self.processes.sum(torch.tensor(float(self.options.should_stop()), device=self.device)) > 0)
+    def term_weights(self) -> Float[Tensor, "4"]:
+        """Those of the recipe."""
+        return loss_weights(self.recipe)
 
-    def _epoch(self) -> Any:
-        order = epoch_order(len(self.samples), self.seed, self.place.epoch)
-        whole = order[: self.steps_per_epoch * self.recipe.batch_clips]
-        share = rank_share(whole, self.processes.rank, self.processes.count, self.place.clips)
-        items = [(self.place.epoch, int(number)) for number in share]
+    def begin_epoch(self) -> None:
+        """See `set_mode`."""
         set_mode(self.model, self.recipe)
+
+    def batches(self, items: list[tuple[int, int]]) -> Iterator[Sample]:
+        """Clips, loaded by workers."""
         return batches(self.samples, items, self.local_batch, self.options.workers)
 
-    def _step(self, batch: Sample) -> LossTerms:
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, self.place.step, self.steps_per_epoch)
-        self.optimizer.zero_grad(set_to_none=True)
+    def backward(self, batch: Sample) -> LossTerms:
+        """As in every loop; raises GPUMemoryError, which says what would fit, if the batch does not."""
         try:
-            terms = self._backward(batch)
+            return super().backward(batch)
         except torch.OutOfMemoryError as failure:
-            fits = largest_batch(lambda size: self._backward(_first(batch, size)), len(batch.inputs))
+            fits = largest_batch(lambda size: super(Stage, self).backward(_first(batch, size)), len(batch.inputs))
             raise GPUMemoryError(len(batch.inputs), fits) from failure
-        if self.recipe.max_gradient is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.max_gradient)
-        self.optimizer.step()
-        return terms
 
-    def _backward(self, batch: Sample) -> LossTerms:
+    def local_terms(self, batch: Sample) -> LossTerms:
+        """HTT's four losses."""
         given = to_device(trimmed(batch, self.model.config.pose_window), self.device)
         with arithmetic(self.device, self.recipe.precision):
             output = self.forward(given.inputs, given.target.valid, given.intrinsics)
-        local = htt_loss(output, given.target, self.recipe.clip_mean)
-        counts = self.processes.sum(local.counts)
-        # The data-parallel wrapper averages gradients; this way they are those of one process with the whole batch.
-        total = (self.weights * local.sums / counts.clamp(min=1)).sum() * self.processes.count
-        if not math.isfinite(float(total.detach())):
-            raise TrainingError(self._not_finite(batch, local))
-        total.backward()
-        return LossTerms(self.processes.sum(local.sums), counts)
+        return htt_loss(output, given.target, self.recipe.clip_mean)
 
-    def _not_finite(self, batch: Sample, terms: LossTerms) -> str:
+    def places(self, batch: Sample) -> list[str]:
+        """Recordings and first frames."""
         recordings = self.samples.clips.store.recordings
-        places = [f"{recordings[recording].name} from frame {frame}" for recording, frame in batch.place.tolist()]
-        bad = [name for name, value in zip(TERMS, terms.means.tolist()) if not math.isfinite(value)] or ["total"]
-        return (
-            f"the loss is not finite ({', '.join(bad)}) at step {self.place.step}, clips: {'; '.join(places)}. Look at "
-            "them with `handloom check`; if they are sound, lower the learning rate. The last checkpoint is kept"
-        )
+        return [f"{recordings[recording].name} from frame {frame}" for recording, frame in batch.place.tolist()]
 
-    def _train_values(self, running: Float[Tensor, "2 4"]) -> dict[str, float]:
-        means = running[0] / running[1].clamp(min=1)
-        values = dict(zip(TERMS, means.tolist()))
-        rate = learning_rate(self.recipe, self.place.step - 1, self.steps_per_epoch)
-        return {"total": float((self.weights * means).sum()), **values, "learning_rate": rate}
-
-    def _validate(self) -> None:
-        if self.validation is not None and self.processes.leads:
-            values = validate(self.model, self.validation, self.recipe, self.device, self.options.workers)
-            self._log("val", values)
-        self.processes.wait()
-
-    def _log(self, split: str, values: dict[str, float]) -> None:
-        if not self.processes.leads:
-            return
-        names = ["total", *TERMS, "learning_rate", *VALIDATED]
-        self.folder.log(self.place, self.steps_per_epoch, split, values, names)
-        if split == "val" or self.place.step % CURVES_EVERY == 0:
-            self._draw()
-
-    def _draw(self) -> None:
-        path = self.folder.path
-        write_curves(path / LOG, path / CURVES, f"HTT, {path.name}")
-
-    def _save(self) -> None:
-        if self.processes.leads:
-            save_checkpoint(self.folder.checkpoints, self.model, self.optimizer, self.place)
-            if (self.folder.path / LOG).exists():
-                self._draw()
-        self.processes.wait()
+    def validate(self) -> dict[str, float] | None:
+        """Losses and simple errors on the clips of the validation split."""
+        if self.validation is None:
+            return None
+        return validate(self.model, self.validation, self.recipe, self.device, self.options.workers)
 
 
 def set_trainable(model: HTT, recipe: Recipe) -> None:
@@ -240,25 +109,6 @@ def set_mode(model: HTT, recipe: Recipe) -> None:
     model.eval()
     if recipe.batch_norm == "trained" and not recipe.freeze_backbone:
         model.backbone.train()
-
-
-def make_optimizer(model: HTT, recipe: Recipe) -> torch.optim.Optimizer:
-    """Adam with decoupled weight decay of what has two dimensions or more; without decay it is plain Adam."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
-
-
-def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
-    """The rate of a step (from 0)."""
-    warm = min(1.0, (step + 1) / recipe.warm_up_steps) if recipe.warm_up_steps else 1.0
-    if recipe.schedule == "steps":
-        return recipe.learning_rate * warm * recipe.decay ** (step // steps_per_epoch // recipe.decay_epochs)
-    share = step / (recipe.epochs * steps_per_epoch)
-    return recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * share))
 
 
 def _first(batch: Sample, count: int) -> Sample:

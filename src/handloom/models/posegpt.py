@@ -1,0 +1,219 @@
+"""PoseGPT (Lucas et al., ECCV 2022) on hands: motion as words of a codebook, and a language model over them.
+
+features -> causal encoder, half the rate -> nearest codes -> causal decoder -> features
+            action, length, codes so far -> transformer -> the next code
+
+The baseline that G-HTT is compared with (docs/protocols.md, 3.7), told the true action. Unlike there, the rotations of
+the wrists' motion stay among the features: without them a forecast has no orientation.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, mse_loss, scaled_dot_product_attention
+
+from handloom.errors import InputError
+from handloom.geometry.motion_features import FEATURES
+from handloom.models.motion_vae import PoseEmbedding, pose_head
+from handloom.models.transformer import EncoderLayer, sine_positions
+
+HALVING = 2
+"""Frames that one step of the code stands for."""
+COMMITMENT = 0.25
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """The shape of the autoencoder; the defaults are those of the authors' adaptation.
+
+    Attributes:
+        dim, heads, feedforward, layers: of encoder and decoder, each at half the rate.
+        books, entries: a step is one entry of each codebook.
+        code_dim: of a step's code, the entries of all books one behind the other.
+        frames: the most frames.
+    """
+
+    dim: int = 384
+    heads: int = 4
+    feedforward: int = 1536
+    layers: int = 6
+    books: int = 2
+    entries: int = 256
+    code_dim: int = 256
+    frames: int = 256
+
+    def __post_init__(self) -> None:
+        if self.code_dim % self.books or self.frames % HALVING or self.dim % self.heads or self.dim % 4:
+            raise InputError(f"books must divide code_dim, 2 frames, and 4 and heads dim; found {self}")
+
+
+class CausalLayer(EncoderLayer):
+    """A layer whose tokens see themselves and those before them."""
+
+    def __init__(self, dim: int, heads: int, feedforward: int) -> None:
+        super().__init__(dim, heads, feedforward, "gelu")
+
+    def causal(self, x: Float[Tensor, "B L dim"]) -> Float[Tensor, "B L dim"]:
+        """One layer."""
+        y = self.norm1(x)
+        queries, keys = self._queries_and_keys(y, None)
+        attended = scaled_dot_product_attention(queries, keys, self._by_head(self.values(y)), is_causal=True)
+        x = x + self.out(attended.transpose(1, 2).flatten(2))
+        return x + self.linear2(self.activation(self.linear1(self.norm2(x))))
+
+
+class CausalStack(nn.Module):
+    """Layers behind a table of positions, and a final norm."""
+
+    table: Tensor
+
+    def __init__(self, dim: int, heads: int, feedforward: int, layers: int, longest: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(CausalLayer(dim, heads, feedforward) for _ in range(layers))
+        self.norm = nn.LayerNorm(dim)
+        self.register_buffer("table", sine_positions(longest, dim), persistent=False)
+
+    def forward(self, x: Float[Tensor, "B L dim"]) -> Float[Tensor, "B L dim"]:
+        """Tokens in, tokens out."""
+        x = x + self.table[: x.shape[1]]
+        for layer in self.layers:
+            assert isinstance(layer, CausalLayer)
+            x = layer.causal(x)
+        return self.norm(x)
+
+
+class Coded(NamedTuple):
+    """Codes of B sequences, the same as vectors with the encoder's gradient, and the loss that ties both."""
+
+    indices: Int[Tensor, "B steps books"]
+    vectors: Float[Tensor, "B steps code_dim"]
+    loss: Float[Tensor, ""]
+
+
+class MotionCodec(nn.Module):
+    """The vector-quantised autoencoder. Neither half looks ahead: a beginning has the code that it has in the whole."""
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        self.embedding = PoseEmbedding(c.dim)
+        self.pairs_in = nn.Linear(HALVING * c.dim, c.dim)
+        stack = (c.dim, c.heads, c.feedforward, c.layers, c.frames // HALVING)
+        self.encoder, self.decoder = CausalStack(*stack), CausalStack(*stack)
+        self.to_code, self.from_code = nn.Linear(c.dim, c.code_dim), nn.Linear(c.code_dim, c.dim)
+        self.codes = nn.Parameter(torch.randn(c.books, c.entries, c.code_dim // c.books))
+        self.pairs_out = nn.Linear(c.dim, HALVING * c.dim)
+        self.head = pose_head(c.dim)
+
+    def encode(self, features: Float[Tensor, "B T 153"], known: Bool[Tensor, "B T 42"]) -> Coded:
+        """Codes of sequences; T is even."""
+        tokens = self.embedding(self.embedding.fill(features, known))
+        halved = self.pairs_in(tokens.unflatten(1, (-1, HALVING)).flatten(2))
+        wanted = self.to_code(self.encoder(halved)).unflatten(-1, (self.config.books, -1))
+        distance = torch.stack([torch.cdist(wanted[:, :, b], self.codes[b]) for b in range(self.config.books)], 2)
+        indices = distance.argmin(-1)
+        found = self.look_up(indices).view_as(wanted)
+        loss = mse_loss(found, wanted.detach()) + COMMITMENT * mse_loss(wanted, found.detach())
+        return Coded(indices, (wanted + (found - wanted).detach()).flatten(2), loss)
+
+    def look_up(self, indices: Int[Tensor, "B steps books"]) -> Float[Tensor, "B steps code_dim"]:
+        """The vectors of codes."""
+        return torch.cat([self.codes[b][indices[..., b]] for b in range(self.config.books)], -1)
+
+    def decode(self, vectors: Float[Tensor, "B steps code_dim"]) -> Float[Tensor, "B T 153"]:
+        """Features of codes, two frames of each step."""
+        tokens = self.pairs_out(self.decoder(self.from_code(vectors)))
+        return self.head(tokens.unflatten(-1, (HALVING, -1)).flatten(1, 2)).view(len(vectors), -1, FEATURES)
+
+
+@dataclass(frozen=True)
+class PoseGPTConfig:
+    """The shape of the language model, and of the codec whose words it speaks.
+
+    Attributes:
+        codec: see there.
+        label_dim: of the action's text embedding.
+        dim, heads, layers: of the transformer.
+        longest: the most frames that a sequence is told to have.
+    """
+
+    codec: CodecConfig = CodecConfig()
+    label_dim: int = 512
+    dim: int = 256
+    heads: int = 4
+    layers: int = 8
+    longest: int = 512
+
+    def __post_init__(self) -> None:
+        if isinstance(self.codec, dict):
+            object.__setattr__(self, "codec", CodecConfig(**self.codec))
+
+
+class PoseGPT(nn.Module):
+    """The language model, with its codec inside. Words stand step by step, within a step book by book."""
+
+    def __init__(self, config: PoseGPTConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        self.codec = MotionCodec(c.codec)
+        words = c.codec.frames // HALVING * c.codec.books
+        self.stack = CausalStack(c.dim, c.heads, 4 * c.dim, c.layers, words + 2)
+        self.action_in, self.length_in = nn.Linear(c.label_dim, c.dim), nn.Embedding(c.longest + 1, c.dim)
+        self.word_in = nn.Embedding(c.codec.books * c.codec.entries, c.dim)
+        self.word_out = nn.ModuleList(nn.Linear(c.dim, c.codec.entries) for _ in range(c.codec.books))
+
+    def logits(
+        self,
+        action: Float[Tensor, "B label_dim"],
+        length: Int[Tensor, "B"],
+        indices: Int[Tensor, "B steps books"],
+    ) -> Float[Tensor, "B words_and_next entries"]:
+        """For every word of `indices`, and the one behind them, what it could be, given those before it.
+
+        Args:
+            action: its text embedding.
+            length: frames of the whole sequence.
+            indices: the codes so far.
+        """
+        books = self.config.codec.books
+        return self._logits(action, length, indices.flatten(1), books)
+
+    def loss(
+        self, action: Tensor, length: Tensor, indices: Int[Tensor, "B steps books"], counted: Bool[Tensor, "B steps"]
+    ) -> Float[Tensor, ""]:
+        """Cross-entropy per word of the steps that count."""
+        logits = self.logits(action, length, indices)[:, :-1].flatten(0, 1)
+        each = cross_entropy(logits, indices.flatten(), reduction="none").view(len(indices), -1)
+        words = counted.repeat_interleave(self.config.codec.books, 1)
+        return (each * words).sum() / words.sum().clamp(min=1)
+
+    @torch.inference_mode()
+    def continue_codes(
+        self,
+        action: Float[Tensor, "B label_dim"],
+        length: Int[Tensor, "B"],
+        indices: Int[Tensor, "B steps books"],
+        steps: int,
+        top: int = 20,
+        generator: torch.Generator | None = None,
+    ) -> Int[Tensor, "B more books"]:
+        """Draw `steps` more steps, each word from the `top` likeliest (section 3.3 there)."""
+        books = self.config.codec.books
+        words = indices.flatten(1)
+        for _ in range(steps * books):
+            likely, rows = self._logits(action, length, words, books)[:, -1].topk(min(top, self.config.codec.entries))
+            drawn = torch.multinomial(likely.softmax(-1), 1, generator=generator)
+            words = torch.cat([words, rows.gather(1, drawn)], 1)
+        return words.unflatten(1, (-1, books))
+
+    def _logits(self, action: Tensor, length: Tensor, words: Tensor, books: int) -> Tensor:
+        book = torch.arange(words.shape[1], device=words.device) % books
+        told = torch.stack([self.action_in(action), self.length_in(length.clamp(0, self.config.longest))], 1)
+        tokens = torch.cat([told, self.word_in(words + book * self.config.codec.entries)], 1)
+        out = self.stack(tokens)[:, 1:]
+        each = torch.stack([head(out) for head in self.word_out], 2)
+        place = torch.arange(out.shape[1], device=out.device)
+        return each[:, place, place % books]

@@ -1,0 +1,53 @@
+"""How G-HTT is trained: the paper's way, and one for 2 CPU cores."""
+
+from dataclasses import dataclass, field
+
+from handloom.models.ghtt_pose import PoseBlockConfig
+from handloom.training.ghtt_samples import Disturbance
+from handloom.training.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class MotionRecipe(Schedule):
+    """One training of a network on motion. The defaults are G-HTT's (section 3.3); P has 80 epochs, A 200.
+
+    Attributes:
+        disturbance: of observed motion.
+        skip: how often a decoder reads the encoder's tokens beside the latent.
+        mid_noise: standard deviation of the noise on mid-levels that A reads, in their own standard deviations.
+    """
+
+    epochs: int = 80
+    batch_clips: int = 256
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    disturbance: Disturbance = field(default_factory=Disturbance)
+    skip: float = 0.5
+    mid_noise: float = 1.0
+
+
+@dataclass(frozen=True)
+class PosePreset:
+    """Shape and recipe of a P block."""
+
+    config: PoseBlockConfig
+    recipe: MotionRecipe
+
+
+POSE_PRESETS = {
+    "paper": PosePreset(PoseBlockConfig(), MotionRecipe()),
+    "small": PosePreset(
+        PoseBlockConfig(dim=192, heads=6, feedforward=384, layers=3),
+        MotionRecipe(
+            epochs=60,
+            batch_clips=128,
+            learning_rate=1e-3,
+            warm_up_steps=200,
+            schedule="cosine",
+            max_gradient=1.0,
+            disturbance=Disturbance(hide=0.15),
+        ),
+    ),
+}
+"""`paper`: as published; for a GPU. `small`: a tenth of the width squared, a third of the layers, and hands that go
+missing."""

@@ -1,0 +1,89 @@
+"""What trainings on motion share: options, batches, what they are trained on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, TypeVar
+
+import torch
+
+from handloom.datasets.motions import MotionRecording, stored_motions
+from handloom.datasets.store import Store
+from handloom.datasets.store_digest import store_digest
+from handloom.training.ghtt_recipe import MotionRecipe
+
+VALIDATION = "val"
+Item = TypeVar("Item", covariant=True)
+Sample = TypeVar("Sample", bound=tuple)
+
+
+@dataclass(frozen=True)
+class MotionOptions:
+    """How a network is trained on motion.
+
+    Attributes:
+        preset: `paper` as published (for a GPU), or `small` for 2 CPU cores.
+        split: of the stores.
+        seed: of all chance.
+        epochs, batch_clips, learning_rate: instead of the preset's.
+        device: auto, cpu, cuda or mps.
+        checkpoint_minutes: between two checkpoints.
+        max_steps: end after so many steps, as if interrupted.
+    """
+
+    preset: Literal["paper", "small"] = "small"
+    split: str = "train"
+    seed: int = 0
+    epochs: int | None = None
+    batch_clips: int | None = None
+    learning_rate: float | None = None
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    checkpoint_minutes: float = 5.0
+    max_steps: int | None = None
+
+    def applied(self, recipe: MotionRecipe) -> MotionRecipe:
+        """The recipe with what is given here."""
+        given = {name: getattr(self, name) for name in ("epochs", "batch_clips", "learning_rate")}
+        return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+
+
+class Samples(Protocol[Item]):
+    """Training samples by (epoch, number)."""
+
+    def __getitem__(self, item: tuple[int, int]) -> Item: ...
+
+
+def stacked(
+    samples: Samples[Sample], items: Sequence[tuple[int, int]], batch: int, keep_last: bool = False
+) -> Iterator[Sample]:
+    """Samples in an order, stacked to batches; a last one that is not full is left out unless `keep_last`."""
+    for start in range(0, len(items), batch):
+        chosen = items[start : start + batch]
+        if len(chosen) == batch or keep_last:
+            yield _stack([samples[item] for item in chosen])
+
+
+def on_device(sample: Sample, device: torch.device) -> Sample:
+    """A sample or batch, nested tuples of tensors, on a device."""
+    parts = (on_device(part, device) if isinstance(part, tuple) else part.to(device) for part in sample)
+    return type(sample)(*parts)
+
+
+def about_stores(stores: Sequence[Store], split: str, more: Sequence[MotionRecording] = ()) -> dict[str, Any]:
+    """What a training is about, as far as its data goes."""
+    digests = {store.root.name: store_digest(store) for store in stores}
+    return {"stores": digests, "split": split, "more": sorted(recording.name for recording in more)}
+
+
+def split_or_none(stores: Sequence[Store], training: str) -> list[MotionRecording]:
+    """The recordings of the validation split of those stores that have one; none if it is the one trained on."""
+    if training == VALIDATION:
+        return []
+    chosen = [store for store in stores if any(item.split == VALIDATION for item in store.recordings)]
+    return stored_motions(chosen, VALIDATION)
+
+
+def _stack(samples: Sequence[Sample]) -> Sample:
+    parts = []
+    for values in zip(*samples):
+        parts.append(_stack(values) if isinstance(values[0], tuple) else torch.stack(values))
+    return type(samples[0])(*parts)
