@@ -288,8 +288,9 @@ def test_a_sound_store_passes_every_item(seen, tmp_path):
     assert len(verdicts) == 13
     assert len({verdict.item for verdict in verdicts}) == 13
     picture = cv2.imread(str(sheet))
-    assert picture.shape == (2 * 270, 4 * 480, 3)
-    assert all(row.std() > 10 for row in np.vsplit(picture, 2))
+    assert picture.shape == (30 + 2 * 270, 4 * 480, 3)
+    assert all(row.std() > 10 for row in np.vsplit(picture[30:], 2))
+    assert verdicts[-1].message == f"look at {sheet}: 2 of 2 recordings, 2 of 2 cameras"
 
 
 @pytest.mark.parametrize("camera", ["front", "side"])

@@ -1,5 +1,6 @@
 """The command line as a user meets it: in its own process, with its own exit codes and one-line errors."""
 
+import os
 import re
 import shutil
 import signal
@@ -42,6 +43,20 @@ def error_of(capsys, *arguments):
 def write(path: Path, content: str | bytes) -> Path:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
+
+
+@pytest.mark.parametrize("arguments", [["view", "--help"], ["datasets"], ["bench", "metrics", "--frames", "9"]])
+def test_a_reader_that_has_seen_enough_is_no_error(arguments):
+    """As `handloom ... | head` does; what is told on stderr is ours alone."""
+    read, write_end = os.pipe()
+    os.close(read)
+    script = "import sys; from handloom.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], stdout=write_end, stderr=subprocess.PIPE, text=True, timeout=120
+    )
+    os.close(write_end)
+    assert done.stderr == ""
+    assert done.returncode == 141
 
 
 def test_help_lists_the_verbs_and_imports_nothing_heavy():

@@ -102,6 +102,28 @@ def test_pictures_of_files_videos_and_renderers_are_the_same(tmp_path):
     assert list(pictures_of(replace(rendered, pictures=None))) == [None] * 4
 
 
+def cut(share: float):
+    return lambda data: data[: int(share * len(data))]
+
+
+def flipped(place: int):
+    return lambda data: data[:place] + bytes([data[place] ^ 255]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [cut(0.002), cut(0.5), cut(0.99), lambda data: data[:-4], flipped(20), flipped(3000), flipped(36)],
+)
+def test_a_damaged_png_is_one_message_of_ours(tmp_path, capfd, damage):
+    """Nothing that OpenCV or libpng write by themselves stands before it."""
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (72, 128, 3), np.uint8))
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=r"a\.png: is not a picture that can be read; copy the file again"):
+        list(pictures_of(replace(stream("cam0", 1), pictures=PictureFiles((path,)))))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_files_of_one_kind_are_copied(tmp_path):
     colours = np.random.default_rng(0).integers(0, 255, (72, 128, 3), np.uint8)
     original = tmp_path / "original.jpg"

@@ -410,7 +410,7 @@ def test_without_torch(tmp_path, monkeypatch):
     (tmp_path / "w").mkdir()
     for name in ("torch", "handloom.estimators.htt_torch"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'handloom\[torch\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[torch\]' in a clone"):
         handloom.track(video(tmp_path / "v.mp4", 3), estimator="htt", weights=tmp_path / "w")
 
 

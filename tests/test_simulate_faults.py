@@ -194,9 +194,8 @@ def test_frames_cannot_be_dropped_where_tables_count_at_half_the_rate():
 def test_the_other_layouts_take_the_faults_too(tmp_path, used, layout):
     faults = replace(ALL, swapped_hands=0.0) if used == "fpha" else ALL
     actions = ("receive coin",) if used == "fpha" else ()
-    options = Options(layout=layout, faults=faults, actions=actions, **(TINY | {"subjects": 1}))
-    if used == "assembly":
-        options = replace(options, subjects=3)
+    few = {"subjects": 1, "seconds": None} if used == "fpha" else {"subjects": 3}
+    options = Options(layout=layout, faults=faults, actions=actions, **(TINY | few))
     simulate(used, tmp_path / "out", options)
     name = Simulation(used, options).names[0]
     expected, found = Simulation(used, options).read(name), open_dataset(layout.value, tmp_path / "out").read(name)

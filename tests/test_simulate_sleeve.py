@@ -14,7 +14,8 @@ from handloom.skeleton import LEFT, WRIST
 
 @pytest.fixture(scope="module", params=["h2o", "fpha"])
 def built(request):
-    simulation = Simulation(request.param, Options(subjects=1, repetitions=1, seconds=3.0, size=(48, 28)))
+    seconds = None if request.param == "fpha" else 3.0
+    simulation = Simulation(request.param, Options(subjects=1, repetitions=1, seconds=seconds, size=(48, 28)))
     return build_set(simulation.take(simulation.names[0]))
 
 

@@ -229,7 +229,9 @@ def _in_camera(take, frame):
 
 
 def test_fpha_shows_and_labels_the_right_hand_alone():
-    simulation = Simulation("fpha", Options(layout=Layout.FPHA, actions=("receive coin",), **TINY))
+    simulation = Simulation(
+        "fpha", Options(layout=Layout.FPHA, actions=("receive coin",), **(TINY | {"seconds": None}))
+    )
     assert simulation.names == ("Subject_1/receive_coin/1", "Subject_2/receive_coin/1")
     episode = simulation.read(simulation.names[0])
     assert (episode.hands.present == (False, True)).all()
@@ -282,6 +284,7 @@ def test_a_contact_sheet_has_a_row_per_camera(tmp_path):
         ("h2o", {"seconds": float("nan")}, "seconds must lie between 0 and 3600, found nan"),
         ("h2o", {"seed": -1}, "the seed must not be negative, found -1"),
         ("h2o", {"size": (8, 8)}, r"pictures must be 16 ... 8192 pixels wide and high, found \(8, 8\)"),
+        ("fpha", {"seconds": 3.0}, "recordings of the rig 'fpha' last as long as their action; leave seconds out"),
         ("h2o", {"actions": ("grab milk",)}, "actions can be chosen for 'fpha' only"),
         ("h2o", {"cameras": ("cam7",)}, "unknown camera 'cam7'; h2o has cam0, cam1"),
         ("h2o", {"cameras": ("cam1",), "layout": Layout.H2O}, "the layout h2o needs all cameras of its rig"),

@@ -98,9 +98,17 @@ def print_rows(title: str, rows: Sequence[tuple[str, str]]) -> None:
     for name, value in rows:
         # As text objects: file names may contain what rich takes for markup.
         table.add_row(Text(name), Text(value))
-    console = Console(highlight=False)
+    console = _Output(highlight=False)
     console.print(Text(title, style="bold"), soft_wrap=True)
     console.print(table)
+
+
+class _Output(Console):
+    """Leaves it to `main` what is done when nobody reads on; rich would end with the code of a failed check."""
+
+    def on_broken_pipe(self) -> None:
+        """See rich."""
+        raise BrokenPipeError
 
 
 def _share(part: int, whole: int) -> str:

@@ -1,5 +1,6 @@
 """The command line: one short function per verb."""
 
+import os
 import sys
 
 import tyro
@@ -20,6 +21,18 @@ app.command(bench, name="bench", help="Measure speed and accuracy on your machin
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point. User errors are one line on stderr and exit code 2."""
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # here, where a reader that is gone is no error; at the end it would be one
+    except BrokenPipeError:
+        # Whoever read what we print, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # what shells say of it
+
+
+def _run(arguments: list[str] | None) -> int:
     if (sys.argv[1:] if arguments is None else arguments) == ["--version"]:
         print(f"handloom {__version__}")
         return 0

@@ -15,7 +15,7 @@ def simulate(
     layout: Literal["native", "h2o", "fpha", "assemblyhands", "assembly101"] = "native",
     subjects: int | None = None,
     repetitions: int = 2,
-    seconds: float = 20.0,
+    seconds: float | None = None,
     seed: int = 0,
     size: tuple[int, int] = (480, 270),
     cameras: tuple[str, ...] = (),
@@ -39,7 +39,7 @@ def simulate(
         layout: How it is stored: natively, or exactly as an official data set comes.
         subjects: Number of people; by default the rig's usual number.
         repetitions: Recordings per person; for fpha, of every action.
-        seconds: Length of a recording; for fpha it is that of its action.
+        seconds: Length of a recording, by default 20; not for fpha, whose recordings last as long as their action.
         seed: Of all chance.
         size: Width and height of the pictures.
         cameras: Names of the cameras that record; by default all. Official layouts need all.

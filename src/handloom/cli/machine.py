@@ -14,7 +14,8 @@ def needing_torch() -> Iterator[None]:
         yield
     except ImportError as failure:
         raise MissingDependencyError(
-            f"this needs the extras torch and onnx ({failure}); install them with: pip install 'handloom[torch,onnx]'"
+            f"this needs the extras torch and onnx ({failure}); install them with: pip install '.[torch,onnx]' in a "
+            "clone of Handloom"
         ) from failure
 
 

@@ -85,6 +85,6 @@ def check(root: Path, contact_sheet: Path | None = None, progress: Progress = si
     verdicts.append(merged("class balance", check_balance(store), f"{actions} actions"))
     verdicts.append(merged("split leakage", check_leakage(store), "no subject is in training and in test"))
     if contact_sheet is not None:
-        write_contact_sheet(store, contact_sheet)
-        verdicts.append(Verdict(SHEET, State.OK, f"look at {contact_sheet}"))
+        shown = write_contact_sheet(store, contact_sheet)
+        verdicts.append(Verdict(SHEET, State.OK, f"look at {contact_sheet}: {shown}"))
     return verdicts

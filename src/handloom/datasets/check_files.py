@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from handloom.datasets.columns import Columns
 from handloom.datasets.layout import VIDEO, Size
+from handloom.datasets.origin import read_origin
 from handloom.datasets.store import Store, StoredRecording
 from handloom.datasets.verdicts import Finding, State
 from handloom.errors import InputError
@@ -40,6 +41,10 @@ def check_tables(store: Store) -> list[Finding]:
         if path not in known:
             found.append(f"{path.relative_to(store.root)} belongs to no recording; LeRobot would load it as extra rows")
     found += _task_faults(store, tasks)
+    try:
+        read_origin(store.root, [recording.name for recording in store.recordings])
+    except InputError as failure:
+        found.append(str(failure))
     return [Finding(State.FAIL, message) for message in found]
 
 

@@ -18,11 +18,28 @@ from handloom.errors import InputError
 
 
 class ClipPlace(NamedTuple):
-    """Which frames of which recording make a clip; `valid` is False where the last frame is repeated as padding."""
+    """Which frames of which recording make a clip.
+
+    Attributes:
+        recording: its number.
+        frames: in it.
+        valid: False where the last frame is repeated as padding.
+        segment: number of the recording's segment that the clip was cut from, and whose labels it has: segments may
+            overlap. None for a clip of no segment, whose frames have the labels that the recording gives them.
+    """
 
     recording: int
     frames: Int[np.ndarray, "T"]
     valid: Bool[np.ndarray, "T"]
+    segment: int | None = None
+
+
+class Span(NamedTuple):
+    """What counts as a video: frames of a recording, end exclusive, and the number of the segment that they are."""
+
+    start: int
+    end: int
+    segment: int | None
 
 
 def htt_clips(
@@ -42,15 +59,16 @@ def htt_clips(
     """
     places = []
     for recording in recordings_of(store, split):
-        for start, end in spans_of(recording):
-            frames, valid = htt_windows(end - start, training, tokens, spacing, segment)
-            places += _places(recording, Windows(frames + start, valid))
+        for span in spans_of(recording):
+            frames, valid = htt_windows(span.end - span.start, training, tokens, spacing, segment)
+            places += _places(recording, Windows(frames + span.start, valid), span.segment)
     return places
 
 
-def spans_of(recording: StoredRecording) -> list[tuple[int, int]]:
-    """First and last-but-one frame of what counts as a video: every labelled segment, or else the whole recording."""
-    return [(segment.start, segment.end) for segment in recording.segments] or [(0, recording.length)]
+def spans_of(recording: StoredRecording) -> list[Span]:
+    """The videos of a recording: its labelled segments, or else all of it."""
+    segments = [Span(segment.start, segment.end, number) for number, segment in enumerate(recording.segments)]
+    return segments or [Span(0, recording.length, None)]
 
 
 def prediction_clips(store: Store, split: str, min_window_s: float = 1.0) -> list[ClipPlace]:
@@ -61,9 +79,9 @@ def prediction_clips(store: Store, split: str, min_window_s: float = 1.0) -> lis
     """
     places = []
     for recording in recordings_of(store, split):
-        for segment in recording.segments:
+        for number, segment in enumerate(recording.segments):
             windows = prediction_windows(segment.start, segment.end, store.layout.fps, min_window_s)
-            places += _places(recording, windows)
+            places += _places(recording, windows, number)
     return places
 
 
@@ -76,5 +94,5 @@ def recordings_of(store: Store, split: str) -> list[StoredRecording]:
     return chosen
 
 
-def _places(recording: StoredRecording, windows: Windows) -> list[ClipPlace]:
-    return [ClipPlace(recording.index, frames, valid) for frames, valid in zip(*windows)]
+def _places(recording: StoredRecording, windows: Windows, segment: int | None) -> list[ClipPlace]:
+    return [ClipPlace(recording.index, frames, valid, segment) for frames, valid in zip(*windows)]

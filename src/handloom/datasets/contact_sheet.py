@@ -14,37 +14,53 @@ from handloom.formats.atomic import replacing
 from handloom.video.file import VideoFile
 from handloom.view.overlay import draw_hands
 
-ROWS, COLUMNS, CELL = 6, 4, (480, 270)
+RECORDINGS, CAMERAS, MOMENTS, COLUMNS, CELL = 6, 12, 4, 6, (480, 270)
 _TEXT, _BACK = (235, 235, 235), 24
 
 
-def write_contact_sheet(store: Store, path: Path) -> None:
-    """Up to six recordings below each other, up to four of their cameras (or moments of the only one) side by side.
+def write_contact_sheet(store: Store, path: Path) -> str:
+    """Up to six recordings below each other: up to twelve cameras of each, or several moments where they are few.
+
+    Returns:
+        How many recordings and cameras of how many are shown; the head of the sheet says so, too.
 
     Raises:
         OutputError: the sheet cannot be written.
     """
-    chosen = np.unique(np.linspace(0, len(store) - 1, ROWS).round().astype(int))
-    rows = [np.hstack(_row(store, store.recordings[number])) for number in chosen]
-    done, png = cv2.imencode(".png", cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+    recordings = [store.recordings[number] for number in _spread(len(store), RECORDINGS)]
+    cameras = [camera.name for camera in store.layout.pictured]
+    shown = [cameras[number] for number in _spread(len(cameras), CAMERAS)]
+    of = f"{len(recordings)} of {len(store)} recordings, {len(shown)} of {len(cameras)} cameras"
+    blocks = [_block(store, recording, shown) for recording in recordings]
+    head = np.full((30, blocks[0].shape[1], 3), _BACK, np.uint8)
+    sheet = np.vstack([_captioned(head, f"{store.root.name}: {of}"), *blocks])
+    done, png = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
     if not done:
         raise OutputError(f"cannot write {path}: the picture cannot be encoded")
     with replacing(path) as part:
         part.write_bytes(png.tobytes())
+    return of
 
 
-def _row(store: Store, recording: StoredRecording) -> list[UInt8[np.ndarray, "h w 3"]]:
-    cameras = [camera.name for camera in store.layout.pictured]
+def _spread(count: int, most: int) -> list[int]:
+    """Up to `most` of `count` things, evenly."""
+    return sorted(set(np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()))
+
+
+def _block(store: Store, recording: StoredRecording, cameras: list[str]) -> UInt8[np.ndarray, "h w 3"]:
+    """A recording's cameras in rows of equal length."""
     if not cameras:
-        return [_captioned(_blank(), f"{recording.name}: no pictures")] * COLUMNS
-    picked = [cameras[i] for i in np.unique(np.linspace(0, len(cameras) - 1, COLUMNS).round().astype(int))]
-    moments = COLUMNS // len(picked)
+        return np.hstack([_captioned(_blank(), f"{recording.name}: no pictures")] * MOMENTS)
+    moments = max(1, MOMENTS // len(cameras))
     cells = []
-    for camera in picked:
+    for camera in cameras:
         for moment in range(moments):
             frame = (2 * moment + 1) * recording.length // (2 * moments)
             cells.append(_captioned(_picture(store, recording, camera, frame), f"{camera} {frame}  {recording.name}"))
-    return cells + [_blank()] * (COLUMNS - len(cells))
+    rows = -(-len(cells) // COLUMNS)
+    columns = -(-len(cells) // rows)
+    cells += [_blank()] * (rows * columns - len(cells))
+    return np.vstack([np.hstack(cells[row * columns : (row + 1) * columns]) for row in range(rows)])
 
 
 def _picture(store: Store, recording: StoredRecording, camera: str, frame: int) -> UInt8[np.ndarray, "h w 3"]:

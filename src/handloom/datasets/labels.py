@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 from handloom.errors import InputError
+from handloom.formats.episode import LabelledSegment
 
 UNLABELLED = "no labelled action"
 """The task of frames outside every segment, and of segments whose label the data set withholds."""
@@ -67,3 +68,10 @@ def frame_labels(
             if segment[field] is not None:
                 labels[kind][segment["start"] : segment["end"]] = rows[kind][segment[field]]
     return labels
+
+
+def segment_labels(segment: LabelledSegment, words: Vocabulary) -> dict[str, int]:
+    """Row of a segment's own action, verb and noun, -1 for none."""
+    names = {kind: getattr(segment, field) for kind, (field, _) in _FIELDS.items()}
+    rows = {kind: [label.name for label in labels] for kind, labels in words.items()}
+    return {kind: -1 if name is None else rows[kind].index(name) for kind, name in names.items()}

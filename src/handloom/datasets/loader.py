@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from handloom.datasets.clips import ClipPlace
 from handloom.datasets.columns import Columns
+from handloom.datasets.labels import segment_labels
 from handloom.datasets.layout import KEYPOINTS, PICTURED, VISIBLE, WORLD_FROM_CAMERA, camera_feature
 from handloom.datasets.store import Store
 from handloom.errors import InputError
@@ -31,7 +32,8 @@ class Clip(NamedTuple):
         visible: joints to be seen in this view.
         valid: False for padding.
         pictured: False where there is no picture (it is black).
-        action, verb, noun, object: rows of the store's names, -1 for none.
+        action, verb, noun: rows of the store's names, -1 for none; of a clip of a segment, all those of the segment.
+        object: likewise, of every frame.
         frames: index in the recording.
         camera: intrinsics.
         recording: number of the recording.
@@ -95,9 +97,12 @@ class ClipDataset:
 
     def __getitem__(self, number: int) -> Clip:
         """A clip. Raises InputError: a file is missing or damaged; names it and the frame."""
-        recording, frames, valid = self.places[number]
+        recording, frames, valid, segment = self.places[number]
         numbers = {name: column[frames] for name, column in self._numbers(recording).items()}
         stored = self.store.recordings[recording]
+        if segment is not None:
+            own = segment_labels(stored.segments[segment], self.store.words)
+            numbers |= {kind: np.full(len(frames), row) for kind, row in own.items()}
         path, first = stored.videos[self.camera]
         return Clip(
             pictures=read_frames(self._video(path), frames + first) if self.decode else _no_pictures(len(frames)),

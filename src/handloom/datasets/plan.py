@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from handloom.datasets.layout import Size, StoreLayout, check_fits, layout_from_json, layout_of
+from handloom.datasets.origin import damaged
 from handloom.errors import HandloomError, InputError, OutputError
 from handloom.formats.atomic import json_text, write_text
 from handloom.formats.episode import Episode, EpisodeSource, Problem
@@ -15,12 +16,20 @@ PLAN = "plan.json"
 
 
 def read_plan(part: Path, wanted: dict[str, Any]) -> StoreLayout | None:
-    """The layout of an interrupted run; None where there was none. Raises OutputError: it had other settings."""
+    """The layout of an interrupted run; None where there was none.
+
+    Raises:
+        OutputError: it had other settings.
+        InputError: the plan is damaged.
+    """
     path = part / PLAN
     if not path.exists():
         return None
     plan = parse_json(path, read_text(path))
-    if differing := [key for key, value in wanted.items() if plan["wanted"].get(key) != value]:
+    begun = plan.get("wanted")
+    if not isinstance(begun, dict) or not isinstance(plan.get("layout"), dict):
+        raise damaged(path, "no settings or no layout in it", part)
+    if differing := [key for key, value in wanted.items() if begun.get(key) != value]:
         raise OutputError(
             f"{part} was begun with another {' and '.join(differing)}; finish it with the same, or delete it"
         )

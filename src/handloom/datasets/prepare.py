@@ -136,7 +136,7 @@ def prepare_episodes(
     try:
         if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
             state = finished(out, wanted, made_of)
-            if state.made_of == made_of and state.problems == source.problems:
+            if state.origin.made_of == made_of and state.origin.problems == source.problems:
                 shutil.rmtree(part, ignore_errors=True)
                 return _prepared(state, out)
             reopen(state, part, part / _SHARDS, made_of, wanted)

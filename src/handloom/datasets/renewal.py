@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from handloom.datasets.layout import StoreLayout
+from handloom.datasets.origin import Origin, read_origin, read_problems
 from handloom.datasets.plan import write_plan
 from handloom.datasets.shard import restore_shard, shard_folder
 from handloom.datasets.store import Store
@@ -22,17 +23,13 @@ class Finished:
 
     Attributes:
         store: the store.
-        made_of: digests of everything that its source held when it was made, by recording, bad ones included.
-        problems: faults of the source as a whole, at that time.
-        left_out: those and the faults of all recordings.
-        shards: what was known of every recording.
+        origin: what it was made of.
+        left_out: faults of the source as a whole and of all recordings, at that time.
     """
 
     store: Store
-    made_of: dict[str, str]
-    problems: list[Problem]
+    origin: Origin
     left_out: tuple[Problem, ...]
-    shards: list[dict[str, Any]]
 
     @property
     def layout(self) -> StoreLayout:
@@ -60,21 +57,18 @@ def finished(out: Path, wanted: Mapping[str, Any], made_of: Mapping[str, str]) -
 
     Raises:
         OutputError: no store, or one with other settings or from another source.
+        InputError: the store is damaged.
     """
     if not (out / HANDLOOM).is_file() or not (out / SHARDS).is_file():
         raise OutputError(f"{out} is there already and is no store; choose another folder")
-    about, origin = (parse_json(out / name, read_text(out / name)) for name in (HANDLOOM, SHARDS))
-    gone = sorted(origin["made_of"].keys() - made_of.keys())
-    if about["prepared_with"] != parse_json(out, json_text(wanted)) or gone:
-        what = f"holds {gone[0]}, which the source has not" if gone else "was prepared with other settings"
-        raise OutputError(f"{out} {what}; choose another folder, or delete it")
-    return Finished(
-        Store(out),
-        origin["made_of"],
-        [Problem(*problem) for problem in origin["problems"]],
-        tuple(Problem(*problem) for problem in about["left_out"]),
-        origin["shards"],
-    )
+    about = parse_json(out / HANDLOOM, read_text(out / HANDLOOM))
+    if about.get("prepared_with") != parse_json(out, json_text(wanted)):
+        raise OutputError(f"{out} was prepared with other settings; choose another folder, or delete it")
+    store = Store(out)
+    origin = read_origin(out, [recording.name for recording in store.recordings])
+    if gone := sorted(origin.made_of.keys() - made_of.keys()):
+        raise OutputError(f"{out} holds {gone[0]}, which the source has not; choose another folder, or delete it")
+    return Finished(store, origin, tuple(read_problems(about, "left_out", out / HANDLOOM, out)))
 
 
 def reopen(state: Finished, part: Path, shards: Path, made_of: Mapping[str, str], wanted: dict[str, Any]) -> None:
@@ -92,7 +86,7 @@ def reopen(state: Finished, part: Path, shards: Path, made_of: Mapping[str, str]
         OutputError: the disk is full, ...
     """
     shards.mkdir(parents=True, exist_ok=True)
-    for recording, about in zip(state.store.recordings, state.shards):
+    for recording, about in zip(state.store.recordings, state.origin.shards):
         name = about["name"]
         if made_of[name] != about["made_of"] or shard_folder(shards, name).is_dir():
             continue

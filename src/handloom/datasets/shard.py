@@ -1,6 +1,5 @@
 """One recording on its way into a store: a folder that is either whole or not there."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -25,6 +24,7 @@ from handloom.formats.atomic import json_text, write_text
 from handloom.formats.cameras import camera_to_dict
 from handloom.formats.episode import Episode, Problem
 from handloom.formats.pictures import picture_getter
+from handloom.formats.text_files import parse_json, read_text
 from handloom.video import VideoWriter
 
 FRAMES, ABOUT = "frames.parquet", "about.json"
@@ -122,9 +122,35 @@ def link(source: Path, target: Path) -> None:
 
 
 def read_about(shard: Path) -> dict[str, Any]:
-    """What `write_shard` wrote of the recording as a whole."""
-    about: dict[str, Any] = json.loads((shard / ABOUT).read_text(encoding="utf-8"))
+    """What `write_shard` wrote of the recording as a whole. Raises InputError: it is damaged."""
+    path = shard / ABOUT
+    about = parse_json(path, read_text(path))
+    if fault := about_fault(about):
+        raise InputError(f"{path} is damaged: {fault}; delete {shard}, and it is made again")
     return about
+
+
+def about_fault(about: Any) -> str | None:
+    """What is wrong with something that should be what `write_shard` wrote of a recording; None if nothing is."""
+    if not isinstance(about, dict):
+        return f"{type(about).__name__} instead of an object"
+    wrong = [name for name, kind in _ABOUT.items() if not isinstance(about.get(name), kind)]
+    return f"no {wrong[0]!r}, or of a wrong kind" if wrong else None
+
+
+_ABOUT: dict[str, Any] = {
+    "name": str,
+    "length": int,
+    "subject": str,
+    "split": str | None,
+    "scene": str,
+    "cameras": dict,
+    "segments": list,
+    "histograms": dict,
+    "sampled": dict,
+    "problems": list,
+    "made_of": str,
+}
 
 
 def _about(episode: Episode, layout: StoreLayout) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def load_network(weights: Path, device: Device = "auto", precision: Precision = 
         except ImportError as failure:
             raise MissingDependencyError(
                 f"{weights.name} needs onnxruntime, which cannot be imported ({failure}); "
-                "install it with: pip install 'handloom[onnx]'"
+                "install it with: pip install '.[onnx]' in a clone of Handloom"
             ) from failure
         if device not in ("auto", "cpu") or precision == "bfloat16":
             raise InputError("an exported .onnx file runs on the CPU in its own precision; leave out device, precision")
@@ -112,6 +112,6 @@ def load_network(weights: Path, device: Device = "auto", precision: Precision = 
     except ImportError as failure:
         raise MissingDependencyError(
             f"the estimator htt needs torch, which cannot be imported ({failure}); "
-            "install it with: pip install 'handloom[torch]'"
+            "install it with: pip install '.[torch]' in a clone of Handloom"
         ) from failure
     return TorchHTT.load(weights, device, precision)

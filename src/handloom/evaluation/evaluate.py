@@ -1,5 +1,7 @@
 """`handloom evaluate`: scores of a trained network on a split of a store, as numbers, as a page, and to hand in."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,14 @@ from handloom.datasets.resize import resized
 from handloom.datasets.store import Store
 from handloom.errors import OutputError
 from handloom.estimators.htt_network import Device, HTTNetwork, Precision, load_network
-from handloom.evaluation.predict import Predicted, Video, predict, predict_video
+from handloom.evaluation.predict import Predicted, Video, predict, videos_of
 from handloom.formats.atomic import json_text, write_text
-from handloom.formats.h2o_challenge import ACTION_FILE, write_action_submission, write_hand_submission
+from handloom.formats.h2o_challenge import (
+    ACTION_FILE,
+    NoSubmissionError,
+    write_action_submission,
+    write_hand_submission,
+)
 from handloom.formats.predictions import write_predictions
 from handloom.metrics.pose import FPHA_RANGES, H2O_RANGES
 from handloom.metrics.predictions import Predictions
@@ -56,18 +63,26 @@ def evaluate(
     network = load_network(weights / "model" if (weights / "model").is_dir() else weights, device, precision)
     chosen = choose_camera(store, camera)
     name = f"{_kind(store)}{store.layout.dataset} ({data.name}), split {split}, camera {chosen}"
-    predictions, videos = predict(network, store, chosen, split, name, progress)
+    count = len(videos_of(store, split))
+    looked_at = set(np.linspace(0, count - 1, min(SHOWN_VIDEOS, count)).astype(int).tolist())
+    kept: dict[int, Predicted] = {}  # of few videos: they hold the features of all their frames
+
+    def keep(number: int, found: Predicted) -> None:
+        if number in looked_at:
+            kept[number] = found
+
+    predictions, videos = predict(network, store, chosen, split, name, progress, keep)
     scores = score(predictions, FPHA_RANGES if len(predictions.hands) == 1 else H2O_RANGES)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as failure:
         raise OutputError(f"cannot make the folder {out}: {failure.strerror}; choose another") from failure
     write_predictions(out / PREDICTIONS, predictions)
-    write_text(out / SCORES, json_text({"network": network.name, **scores.as_json()}, indent=2) + "\n")
     if store.layout.dataset == "h2o":
-        _write_submission(out, predictions)
+        scores = replace(scores, notes=tuple(_write_submission(out, predictions)))
+    write_text(out / SCORES, json_text({"network": network.name, **scores.as_json()}, indent=2) + "\n")
     shown = frames_to_show(predictions)
-    actions, windows = _attentions(network, store, chosen, videos, predictions)
+    actions, windows = _attentions(network, store, chosen, videos, predictions, kept)
     write_evaluation(
         out / PAGE,
         predictions,
@@ -101,6 +116,7 @@ def score_rows(scores: Scores, out: Path) -> tuple[str, Rows]:
         ]
     if scores.object_accuracy is not None:
         rows.append(("object accuracy", f"{100 * scores.object_accuracy:.2f} % of {scores.object_frames} frames"))
+    rows += [("note", note) for note in scores.notes]
     return f"Scores on {scores.data}", [*rows, ("results", str(out))]
 
 
@@ -113,13 +129,16 @@ def _auc(value: float | None) -> str:
     return "" if value is None else f", AUC {value:.3f}"
 
 
-def _write_submission(out: Path, predictions: Predictions) -> None:
-    """H2O's challenge wants both hands, all frames, all 36 actions; other stores have nothing to hand in."""
-    for path, write in ((out / HAND_FILE, write_hand_submission), (out / ACTION_FILE, write_action_submission)):
+def _write_submission(out: Path, predictions: Predictions) -> list[str]:
+    """The files of H2O's challenge, which wants both hands, all frames, all 36 actions; which are not there, and why."""
+    notes = []
+    for name, write in ((HAND_FILE, write_hand_submission), (ACTION_FILE, write_action_submission)):
         try:
-            write(path, predictions)
-        except OutputError:
-            path.unlink(missing_ok=True)
+            write(out / name, predictions)
+        except NoSubmissionError as reason:
+            (out / name).unlink(missing_ok=True)
+            notes.append(f"no {name} for H2O's challenge: {reason}")
+    return notes
 
 
 def _picture(
@@ -137,15 +156,19 @@ def _pictures(
 
 
 def _attentions(
-    network: HTTNetwork, store: Store, camera: str, videos: list[Video], predictions: Predictions
+    network: HTTNetwork,
+    store: Store,
+    camera: str,
+    videos: list[Video],
+    predictions: Predictions,
+    kept: Mapping[int, Predicted],
 ) -> tuple[list[ActionAttention], list[WindowAttention]]:
-    """Where the last layers look in the first clips of a few videos; exported networks do not tell."""
+    """Where the last layers look in the first clips of the videos kept; exported networks do not tell."""
     from handloom.estimators.htt_attention import attention_of
 
     actions, windows = [], []
-    for number in np.unique(np.linspace(0, len(videos) - 1, min(SHOWN_VIDEOS, len(videos))).astype(int)).tolist():
+    for number, found in kept.items():
         video = videos[number]
-        found = predict_video(network, store, camera, video)
         maps = attention_of(network, found.features[found.windows.frames[0]], found.windows.valid[0])
         if maps is None:
             return [], []

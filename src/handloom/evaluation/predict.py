@@ -1,6 +1,6 @@
 """HTT's predictions on a split of a store, by its own protocol: each frame once, each video by its clips' vote."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,11 +23,12 @@ EARLY = np.linspace(0.1, 1, 10, dtype=np.float32)
 
 
 class Video(NamedTuple):
-    """A labelled stretch of a recording: what HTT calls a video."""
+    """A labelled stretch of a recording: what HTT calls a video; `segment` is the number of what labels it."""
 
     recording: int
     start: int
     end: int
+    segment: int | None = None
 
 
 class Predicted(NamedTuple):
@@ -45,11 +46,7 @@ class Predicted(NamedTuple):
 
 def videos_of(store: Store, split: str) -> list[Video]:
     """The videos of a split, in order. Raises InputError: the store has no such split."""
-    return [
-        Video(recording.index, start, end)
-        for recording in recordings_of(store, split)
-        for start, end in spans_of(recording)
-    ]
+    return [Video(recording.index, *span) for recording in recordings_of(store, split) for span in spans_of(recording)]
 
 
 def predict_video(network: HTTNetwork, store: Store, camera: str, video: Video) -> Predicted:
@@ -59,7 +56,7 @@ def predict_video(network: HTTNetwork, store: Store, camera: str, video: Video) 
         InputError: the video cannot be read, or its camera is no pinhole.
     """
     frames = np.arange(video.start, video.end)
-    chunks = [ClipPlace(video.recording, part, np.ones(len(part), bool)) for part in _chunks(frames)]
+    chunks = [ClipPlace(video.recording, part, np.ones(len(part), bool), video.segment) for part in _chunks(frames)]
     dataset = ClipDataset(store.root, camera, chunks)
     clips = [resized(dataset[k], network.layout.image_size) for k in range(len(chunks))]
     features = np.concatenate([network.features(clip.pictures) for clip in clips])
@@ -83,7 +80,13 @@ def predict_video(network: HTTNetwork, store: Store, camera: str, video: Video) 
 
 
 def predict(
-    network: HTTNetwork, store: Store, camera: str, split: str, data: str, progress: Progress = silent
+    network: HTTNetwork,
+    store: Store,
+    camera: str,
+    split: str,
+    data: str,
+    progress: Progress = silent,
+    each: Callable[[int, Predicted], None] = lambda number, found: None,
 ) -> tuple[Predictions, list[Video]]:
     """Predictions of a network on a split.
 
@@ -92,6 +95,7 @@ def predict(
         store, camera, split: what it is shown.
         data: the split in words, for the record.
         progress: told of every video.
+        each: given the number of every video and all that was found, more than the predictions keep.
 
     Raises:
         InputError: no such split, classes that the network does not know, unreadable pictures.
@@ -101,7 +105,9 @@ def predict(
     parts: list[dict[str, np.ndarray]] = []
     for number, video in enumerate(videos):
         progress("evaluate", number, len(videos))
-        parts.append(_columns(network, predict_video(network, store, camera, video), number, rows))
+        found = predict_video(network, store, camera, video)
+        each(number, found)
+        parts.append(_columns(network, found, number, rows))
     progress("evaluate", len(videos), len(videos))
     together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     names = tuple(f"{store.recordings[v.recording].name}, frames {v.start} to {v.end - 1}" for v in videos)

@@ -33,6 +33,11 @@ ACTION_FILE = "action_labels.json"
 _NUMBERS = len(HANDS) * JOINT_COUNT * 3
 _ACTION_NAMES = tuple(f"{verb} {noun}" for verb, noun in ACTIONS)
 
+
+class NoSubmissionError(OutputError):
+    """Predictions of which no submission can be made."""
+
+
 HandPoses = dict[int, dict[int, Float[np.ndarray, "2 21 3"]]]
 """Joints in metres by segment id and frame number."""
 
@@ -49,25 +54,28 @@ def write_hand_submission(
         modality: what the method sees.
 
     Raises:
-        OutputError: one hand only, a joint without prediction, ids that do not fit; or the file cannot be written.
+        NoSubmissionError: one hand only, a joint without prediction, ids that do not fit.
+        OutputError: the file cannot be written.
     """
     ids = _segment_ids(predictions, segment_ids)
     if predictions.hands != HANDS:
-        raise OutputError(f"an H2O submission holds both hands, the predictions the {predictions.hands[0]} one only")
+        raise NoSubmissionError(
+            f"an H2O submission holds both hands, the predictions the {predictions.hands[0]} one only"
+        )
     unknown = ~np.isfinite(predictions.joints_m).all((1, 2, 3))
     if unknown.any():
-        raise OutputError(
+        raise NoSubmissionError(
             f"{int(unknown.sum())} frames have joints without a prediction, the first is "
             f"{_frame(predictions, unknown)}; the challenge counts every frame"
         )
     if (negative := predictions.frame_index < 0).any():
-        raise OutputError(f"frame numbers count from 0, found {_frame(predictions, negative)}")
+        raise NoSubmissionError(f"frame numbers count from 0, found {_frame(predictions, negative)}")
     document: dict[str, Any] = {MODALITY: modality, **{str(number): {} for number in ids}}
     joints = predictions.joints_m.reshape(-1, _NUMBERS).astype(np.float64).round(6)
     for video, index, numbers in zip(predictions.frame_video, predictions.frame_index, joints.tolist()):
         document[str(ids[video])][f"{index:06d}.txt"] = numbers
     if empty := [number for number in ids if not document[str(number)]]:
-        raise OutputError(f"segment {empty[0]} has no frame; the challenge counts every segment")
+        raise NoSubmissionError(f"segment {empty[0]} has no frame; the challenge counts every segment")
     write_text(path, json.dumps(document))
 
 
@@ -77,11 +85,12 @@ def write_action_submission(
     """Write the voted action of every video.
 
     Raises:
-        OutputError: actions that are not those of H2O in its order, ids that do not fit; or the file cannot be written.
+        NoSubmissionError: actions that are not those of H2O in its order, ids that do not fit.
+        OutputError: the file cannot be written.
     """
     ids = _segment_ids(predictions, segment_ids)
     if predictions.action_names != _ACTION_NAMES:
-        raise OutputError(
+        raise NoSubmissionError(
             f"an H2O submission needs the {len(_ACTION_NAMES)} actions of H2O in their order "
             f"({_ACTION_NAMES[0]} ... {_ACTION_NAMES[-1]}), found {len(predictions.action_names)}: "
             f"{', '.join(predictions.action_names[:3]) or 'none'} ..."
@@ -136,7 +145,9 @@ def _segment_ids(predictions: Predictions, given: Sequence[int] | None) -> list[
     videos = len(predictions.video_names)
     ids = list(range(1, videos + 1)) if given is None else [int(number) for number in given]
     if len(ids) != videos or len(set(ids)) != videos or min(ids, default=1) < 1:
-        raise OutputError(f"segment ids must be {videos} different numbers from 1, one per video, found {ids[:5]} ...")
+        raise NoSubmissionError(
+            f"segment ids must be {videos} different numbers from 1, one per video, found {ids[:5]} ..."
+        )
     return ids
 
 

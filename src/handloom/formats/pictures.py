@@ -1,6 +1,8 @@
 """The pictures of a camera stream: their size, all of them in order, and writing them as files or videos."""
 
 import shutil
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from fractions import Fraction
@@ -20,6 +22,7 @@ from handloom.video.file import VideoFile
 
 Picture = UInt8[np.ndarray, "H W 3"]
 
+_PNG = b"\x89PNG\r\n\x1a\n"
 _ENCODING = {
     ".png": (cv2.IMWRITE_PNG_COMPRESSION, 1),
     ".jpg": (cv2.IMWRITE_JPEG_QUALITY, 95),
@@ -144,12 +147,26 @@ def write_videos(episode: Episode, targets: Mapping[str, Path]) -> None:
 
 def _read(path: Path) -> Picture:
     try:
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+        data = path.read_bytes()
+        whole = not data.startswith(_PNG) or _is_whole_png(data)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if whole else None
     except (OSError, cv2.error) as failure:
         raise InputError(f"{path}: cannot be read: {failure}") from None
     if image is None:
         raise InputError(f"{path}: is not a picture that can be read; copy the file again")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+
+
+def _is_whole_png(data: bytes) -> bool:
+    """Whether all chunks are there and unharmed. OpenCV and libpng would write lines of their own if they are not."""
+    start, kind = len(_PNG), b""
+    while kind != b"IEND" and start + 12 <= len(data):
+        (length,), kind = struct.unpack_from(">I", data, start), data[start + 4 : start + 8]
+        end = start + 8 + length
+        if data[end : end + 4] != zlib.crc32(data[start + 4 : end]).to_bytes(4, "big"):
+            return False
+        start = end + 4
+    return kind == b"IEND"
 
 
 def _decoded(lookup: FrameLookup, path: Path, index: int) -> Picture:

@@ -90,9 +90,8 @@ def _align(source: Array, target: Array, weights: Array | None, scaled: bool) ->
     target_mean = xp.sum(share * target, axis=-2, keepdims=True)
     covariance = xp.matrix_transpose(share * (target - target_mean)) @ (source - source_mean)
 
-    # A rotation is only determined by points that span a plane: two singular values above rounding.
-    spread = xp.linalg.svdvals(constant(covariance))
-    valid = (count >= 3) & (spread[..., 1] > 64 * epsilon(source) * spread[..., 0])
+    # Before the SVD, whose gradient is not finite for points on one line.
+    valid = (count >= 3) & _spans_a_plane(constant(covariance))
     covariance = xp.where(valid[..., None, None], covariance, like(((3, 0, 0), (0, 2, 0), (0, 0, 1)), source))
     U, S, Vt = xp.linalg.svd(covariance, full_matrices=False)
     sign = xp.where(xp.linalg.det(constant(U)) * xp.linalg.det(constant(Vt)) < 0, -1.0, 1.0)
@@ -107,6 +106,21 @@ def _align(source: Array, target: Array, weights: Array | None, scaled: bool) ->
     turned = (source_mean @ xp.matrix_transpose(rotation))[..., 0, :]
     translation = target_mean[..., 0, :] - scale[..., None] * turned
     return Alignment(nan_unless(valid, rotation), nan_unless(valid, translation), nan_unless(valid, scale), valid)
+
+
+def _spans_a_plane(covariance: Float[Array, "*batch 3 3"]) -> Bool[Array, "*batch"]:
+    """Whether a second singular value is above rounding: a rotation is only determined by points that span a plane.
+
+    With the singular values a >= b >= c, the cofactors have the norm of (ab, ac, bc): about ab where b is small.
+    """
+    xp = array_namespace(covariance)
+    largest = xp.max(xp.abs(covariance), axis=(-2, -1), keepdims=True)
+    unit = covariance / xp.where(largest > 0, largest, 1.0)
+    first, second, third = (unit[..., row, :] for row in range(3))
+    pairs = ((first, second), (second, third), (third, first))
+    cofactors = xp.stack([xp.linalg.cross(one, other) for one, other in pairs], axis=-2)
+    size, spread = (xp.sum(matrix**2, axis=(-2, -1)) for matrix in (unit, cofactors))
+    return spread > (64 * epsilon(covariance) * size) ** 2
 
 
 def _identity(array: Array) -> Array:

@@ -131,7 +131,10 @@ class ActionScores:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The numbers of one evaluation. `actions` and `object_accuracy` are None where nothing was to be recognised."""
+    """The numbers of one evaluation. `actions` and `object_accuracy` are None where nothing was to be recognised.
+
+    `notes` is what whoever reads them should know of the evaluation.
+    """
 
     data: str
     ranges: Ranges
@@ -139,6 +142,7 @@ class Scores:
     actions: ActionScores | None
     object_accuracy: float | None
     object_frames: int
+    notes: tuple[str, ...] = ()
 
     def pose(self, hand: str, space: str) -> PoseScore | None:
         """One row of `poses`, if it is there."""
@@ -155,6 +159,8 @@ class Scores:
                 "frames": self.object_frames,
                 "top_1": _known(self.object_accuracy),
             }
+        if self.notes:
+            facts["notes"] = list(self.notes)
         return facts
 
 

@@ -24,6 +24,10 @@ _FAULTS, _SENSORS = 5, 6
 """Set the random numbers of faults and cameras apart from those of people, takes and sets."""
 
 
+SECONDS = 20.0
+"""Length of a recording unless it is given."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What is simulated.
@@ -32,7 +36,8 @@ class Options:
         layout: how it is stored.
         subjects: number of people; None for the rig's usual number.
         repetitions: recordings per person; for `fpha`, of every action.
-        seconds: length of a recording, to the frame; for `fpha`, every recording lasts as long as its action.
+        seconds: length of a recording, to the frame; None for `SECONDS`. Not for a rig such as `fpha`, of which every
+            recording lasts as long as its action.
         seed: of all chance.
         size: width and height of the pictures; None for the full size of the rig's cameras.
         cameras: names of the rig's cameras that record; all if empty. Official layouts need all. What happens before
@@ -45,7 +50,7 @@ class Options:
     layout: Layout = Layout.NATIVE
     subjects: int | None = None
     repetitions: int = 2
-    seconds: float = 20.0
+    seconds: float | None = None
     seed: int = 0
     size: Size | None = (480, 270)
     cameras: tuple[str, ...] = ()
@@ -77,12 +82,17 @@ class Simulation(EpisodeSource):
         self._recordings: dict[str, Recording] = {item.name: item for item in planned}
         self.names = tuple(self._recordings)
 
+    @property
+    def seconds(self) -> float:
+        """Length of a recording, unless it is that of its action."""
+        return SECONDS if self.options.seconds is None else self.options.seconds
+
     def take(self, name: str) -> Take:
         """A recording as numbers. Raises InputError: there is none of this name."""
         if name not in self._recordings:
             raise InputError(f"the simulation has no recording {name!r}; it has {', '.join(self.names[:3])}, ...")
         chosen = self.options
-        return make_take(self.rig, chosen.layout, self._recordings[name], chosen.seconds, chosen.seed, chosen.size)
+        return make_take(self.rig, chosen.layout, self._recordings[name], self.seconds, chosen.seed, chosen.size)
 
     def read(self, name: str) -> Episode:
         """A recording whose pictures are drawn one by one. Raises InputError: there is none of this name."""
@@ -164,7 +174,9 @@ def _checked(options: Options, used: Rig) -> Options:
         raise InputError(
             f"the layout {options.layout.value} needs all cameras of its rig; leave cameras out, or use --layout native"
         )
-    if not 0 < options.seconds <= 3600:
+    if options.seconds is not None and used.trimmed:
+        raise InputError(f"recordings of the rig {used.name!r} last as long as their action; leave seconds out")
+    if options.seconds is not None and not 0 < options.seconds <= 3600:
         raise InputError(f"seconds must lie between 0 and 3600, found {options.seconds:g}")
     if options.seed < 0:
         raise InputError(f"the seed must not be negative, found {options.seed}")

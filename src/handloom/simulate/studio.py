@@ -85,7 +85,7 @@ def simulate(
     if workers < 1:
         raise InputError(f"at least one worker is needed, found {workers}")
     simulation = Simulation(rig, options)
-    wanted = {"rig": rig, "masks": masks, "depth": depth, **asdict(options)}
+    wanted = {"rig": rig, "masks": masks, "depth": depth, **asdict(options), "seconds": simulation.seconds}
     if (done := _finished(out, wanted)) is not None:
         return done
     part = out.with_name(out.name + ".part")
@@ -147,9 +147,11 @@ def _finished(out: Path, wanted: dict[str, object]) -> Simulated | None:
     path = out / DONE
     if not path.is_file():
         raise OutputError(f"{out} is there already and holds no simulation; choose another folder")
-    about = json.loads(path.read_text(encoding="utf-8"))
+    about = parse_json(path, read_text(path))
     if {key: about.get(key) for key in wanted} != json.loads(json_text(wanted)):
         raise OutputError(f"{out} holds a simulation with other options; choose another folder, or delete it")
+    if not all(isinstance(about.get(name), int) for name in ("recordings", "frames")):
+        raise InputError(f"{path} is damaged: no count of recordings or frames; delete {out} and simulate it again")
     return Simulated(out, about["recordings"], about["frames"], about["recordings"])
 
 

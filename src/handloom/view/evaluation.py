@@ -60,6 +60,7 @@ def write_evaluation(
     curves, charts = parts.pck_charts(scores)
     early, early_data = parts.early_chart(scores)
     body = [
+        "".join(f'<p class="note">{escape(note)}</p>' for note in scores.notes),
         _pose_section(scores, paper),
         f'<section><h2>Error curves</h2><div class="grid three">{curves}</div></section>',
         '<section><h2>Error of each joint, mm</h2><p class="note">Camera space, mean over the frames in which it is '
