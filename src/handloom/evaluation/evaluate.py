@@ -14,7 +14,7 @@ from handloom.datasets.resize import resized
 from handloom.datasets.store import Store
 from handloom.errors import OutputError
 from handloom.estimators.htt_network import Device, HTTNetwork, Precision, load_network
-from handloom.evaluation.predict import Predicted, Video, predict, videos_of
+from handloom.evaluation.predict import KnownFeatures, Predicted, Video, predict, videos_of
 from handloom.formats.atomic import json_text, write_text
 from handloom.formats.h2o_challenge import (
     ACTION_FILE,
@@ -45,6 +45,7 @@ def evaluate(
     device: Device = "auto",
     precision: Precision = "auto",
     progress: Progress = silent,
+    known: KnownFeatures | None = None,
 ) -> Scores:
     """Evaluate a network on a split of a store and write predictions, scores and a page into `out`.
 
@@ -54,6 +55,7 @@ def evaluate(
         out: folder for the results.
         device, precision: where and how to compute.
         progress: told of every video.
+        known: see `predict`.
 
     Raises:
         InputError: missing or unfit weights, no such split or camera, classes that the network does not know.
@@ -71,7 +73,7 @@ def evaluate(
         if number in looked_at:
             kept[number] = found
 
-    predictions, videos = predict(network, store, chosen, split, name, progress, keep)
+    predictions, videos = predict(network, store, chosen, split, name, progress, keep, known)
     scores = score(predictions, FPHA_RANGES if len(predictions.hands) == 1 else H2O_RANGES)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -130,7 +132,7 @@ def _auc(value: float | None) -> str:
 
 
 def _write_submission(out: Path, predictions: Predictions) -> list[str]:
-    """The files of H2O's challenge, which wants both hands, all frames, all 36 actions; which are not there, and why."""
+    """The files of H2O's challenge: both hands, all frames, all 36 actions. Returns which are not there, and why."""
     notes = []
     for name, write in ((HAND_FILE, write_hand_submission), (ACTION_FILE, write_action_submission)):
         try:

@@ -21,6 +21,8 @@ CHUNK = 64
 EARLY = np.linspace(0.1, 1, 10, dtype=np.float32)
 """Shares of a video after which the action is asked for."""
 
+KnownFeatures = Callable[[int], Float[np.ndarray, "frames width"]]
+
 
 class Video(NamedTuple):
     """A labelled stretch of a recording: what HTT calls a video; `segment` is the number of what labels it."""
@@ -49,17 +51,22 @@ def videos_of(store: Store, split: str) -> list[Video]:
     return [Video(recording.index, *span) for recording in recordings_of(store, split) for span in spans_of(recording)]
 
 
-def predict_video(network: HTTNetwork, store: Store, camera: str, video: Video) -> Predicted:
-    """Run the network over a video: every picture through the backbone once.
+def predict_video(
+    network: HTTNetwork, store: Store, camera: str, video: Video, known: KnownFeatures | None = None
+) -> Predicted:
+    """Run the network over a video: every picture through the backbone once, or not at all if features are known.
 
     Raises:
         InputError: the video cannot be read, or its camera is no pinhole.
     """
     frames = np.arange(video.start, video.end)
     chunks = [ClipPlace(video.recording, part, np.ones(len(part), bool), video.segment) for part in _chunks(frames)]
-    dataset = ClipDataset(store.root, camera, chunks)
+    dataset = ClipDataset(store.root, camera, chunks, decode=known is None)
     clips = [resized(dataset[k], network.layout.image_size) for k in range(len(chunks))]
-    features = np.concatenate([network.features(clip.pictures) for clip in clips])
+    if known is None:
+        features = np.concatenate([network.features(clip.pictures) for clip in clips])
+    else:
+        features = known(video.recording)[frames]
     intrinsics = pinhole(clips[0].camera, camera).matrix
     layout = network.layout
     windows = htt_windows(len(frames), False, layout.clip_frames, layout.spacing, layout.pose_window)
@@ -87,6 +94,7 @@ def predict(
     data: str,
     progress: Progress = silent,
     each: Callable[[int, Predicted], None] = lambda number, found: None,
+    known: KnownFeatures | None = None,
 ) -> tuple[Predictions, list[Video]]:
     """Predictions of a network on a split.
 
@@ -96,6 +104,7 @@ def predict(
         data: the split in words, for the record.
         progress: told of every video.
         each: given the number of every video and all that was found, more than the predictions keep.
+        known: features of all frames of a recording by its number, where the backbone has seen them before.
 
     Raises:
         InputError: no such split, classes that the network does not know, unreadable pictures.
@@ -105,7 +114,7 @@ def predict(
     parts: list[dict[str, np.ndarray]] = []
     for number, video in enumerate(videos):
         progress("evaluate", number, len(videos))
-        found = predict_video(network, store, camera, video)
+        found = predict_video(network, store, camera, video, known)
         each(number, found)
         parts.append(_columns(network, found, number, rows))
     progress("evaluate", len(videos), len(videos))

@@ -84,37 +84,36 @@ def _single_frames(config: HTTConfig) -> HTTConfig:
 
 
 _SMALL_FRAMES = Recipe(
-    epochs=12,
-    batch_clips=8,
-    learning_rate=1e-3,
-    warm_up_steps=200,
-    schedule="cosine",
-    weight_decay=0.01,
-    weight_keypoints=2.0,
-    weight_object=5.0,
-    weight_action=5.0,
-    batch_norm="trained",
-    precision="bfloat16",
-    max_gradient=50.0,
-)
-_SMALL_CLIPS = Recipe(
-    epochs=20,
+    epochs=16,
     batch_clips=16,
-    learning_rate=3e-4,
+    learning_rate=2e-3,
     warm_up_steps=100,
     schedule="cosine",
-    weight_decay=0.01,
-    weight_keypoints=2.0,
-    weight_object=5.0,
+    weight_decay=0.05,
+    weight_object=10.0,
+    weight_action=2.0,
+    batch_norm="trained",
+    precision="bfloat16",
+    max_gradient=100.0,
+)
+_SMALL_CLIPS = Recipe(
+    epochs=4,
+    batch_clips=16,
+    clip_starts=4,
+    learning_rate=5e-4,
+    warm_up_steps=100,
+    schedule="cosine",
+    weight_decay=0.05,
+    weight_object=10.0,
     weight_action=20.0,
     freeze_backbone=True,
     augmentations=4,
-    max_gradient=50.0,
+    max_gradient=100.0,
 )
 
 PRESETS = {
     "paper": Preset(lambda config: config, (Stage("clips", Recipe()),)),
     "small": Preset(_small, (Stage("frames", _SMALL_FRAMES, _single_frames), Stage("clips", _SMALL_CLIPS))),
 }
-"""`paper`: as published; for a GPU, with `--backbone-weights`. `small`: a quarter of the pixels, half the channels, no
+"""`paper`: as published; for a GPU, with `--backbone-weights`. `small`: a quarter of the pixels and of the channels, no
 pre-trained weights: first the backbone on single frames, then both blocks on its frozen features; for 2 CPU cores."""
