@@ -84,7 +84,7 @@ def _single_frames(config: HTTConfig) -> HTTConfig:
 
 
 _SMALL_FRAMES = Recipe(
-    epochs=16,
+    epochs=9,
     batch_clips=16,
     learning_rate=2e-3,
     warm_up_steps=100,
