@@ -111,5 +111,10 @@ class _Output(Console):
         raise BrokenPipeError
 
 
+def print_text(text: str) -> None:
+    """Text on stdout as it is."""
+    Console(highlight=False, markup=False).print(text, soft_wrap=True)
+
+
 def _share(part: int, whole: int) -> str:
     return f"{part} of {whole} ({100 * part / whole:.1f} %)" if whole else "0"
