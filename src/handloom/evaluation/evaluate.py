@@ -130,7 +130,7 @@ def _auc(value: float | None) -> str:
 
 
 def _write_submission(out: Path, predictions: Predictions) -> list[str]:
-    """The files of H2O's challenge, which wants both hands, all frames, all 36 actions; which are not there, and why."""
+    """The files of H2O's challenge, which wants both hands, all frames, all 36 actions; what cannot be, and why."""
     notes = []
     for name, write in ((HAND_FILE, write_hand_submission), (ACTION_FILE, write_action_submission)):
         try:

@@ -102,7 +102,9 @@ class Stage:
         forward = Forward(model)
         self.forward: nn.Module = forward
         if self.processes.count > 1:
-            self.forward = DistributedDataParallel(forward)
+            # Statistics of batch norms are averaged after every step; the wrapper would take those of one process.
+            self.forward = DistributedDataParallel(forward, broadcast_buffers=False)
+        self.statistics = trained_statistics(model, recipe)
         self.weights = loss_weights(recipe).to(self.device)
         self.place = Place()
 
@@ -163,22 +165,41 @@ class Stage:
     def _step(self, batch: Sample) -> LossTerms:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, self.place.step, self.steps_per_epoch)
-        self.optimizer.zero_grad(set_to_none=True)
         try:
-            terms = self._backward(batch)
-        except torch.OutOfMemoryError as failure:
-            fits = largest_batch(lambda size: self._backward(_first(batch, size)), len(batch.inputs))
-            raise GPUMemoryError(len(batch.inputs), fits) from failure
+            return self._update(batch)
+        except torch.OutOfMemoryError:
+            self.optimizer.zero_grad(set_to_none=True)
+        # Out here, because the exception keeps the tensors of the step that failed.
+        fits = largest_batch(lambda size: self._try(_first(batch, size)), len(batch.inputs))
+        raise GPUMemoryError(len(batch.inputs), fits, self.processes.count)
+
+    def _update(self, batch: Sample) -> LossTerms:
+        self.optimizer.zero_grad(set_to_none=True)
+        terms = self._backward(batch)
         if self.recipe.max_gradient is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.max_gradient)
         self.optimizer.step()
+        self.processes.average(self.statistics)
         return terms
 
-    def _backward(self, batch: Sample) -> LossTerms:
+    def _terms(self, forward: nn.Module, batch: Sample) -> LossTerms:
         given = to_device(batch, self.device)
         with arithmetic(self.device, self.recipe.precision):
-            output = self.forward(given.inputs, given.target.valid, given.intrinsics)
-        local = htt_loss(output, given.target, self.recipe.clip_mean)
+            output = forward(given.inputs, given.target.valid, given.intrinsics)
+        return htt_loss(output, given.target, self.recipe.clip_mean)
+
+    def _try(self, batch: Sample) -> None:
+        """Take the memory of a step on a batch, by this process alone: the others wait for the step that failed."""
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        # What Adam will remember, if it has made no step yet.
+        remembered = [torch.empty_like(p) for p in trained for _ in range(2) if p not in self.optimizer.state]
+        loss = (self.weights * self._terms(Forward(self.model), batch).sums).sum()
+        # Unlike `backward`, this calls no hook of the data-parallel wrapper.
+        torch.autograd.grad(loss, trained, allow_unused=True)
+        del remembered
+
+    def _backward(self, batch: Sample) -> LossTerms:
+        local = self._terms(self.forward, batch)
         counts = self.processes.sum(local.counts)
         # The data-parallel wrapper averages gradients; this way they are those of one process with the whole batch.
         total = (self.weights * local.sums / counts.clamp(min=1)).sum() * self.processes.count
@@ -240,6 +261,13 @@ def set_mode(model: HTT, recipe: Recipe) -> None:
     model.eval()
     if recipe.batch_norm == "trained" and not recipe.freeze_backbone:
         model.backbone.train()
+
+
+def trained_statistics(model: HTT, recipe: Recipe) -> list[Tensor]:
+    """The running means and variances of batch norms that are trained."""
+    if recipe.batch_norm != "trained" or recipe.freeze_backbone:
+        return []
+    return [value for name, value in model.backbone.named_buffers() if name.endswith(("running_mean", "running_var"))]
 
 
 def make_optimizer(model: HTT, recipe: Recipe) -> torch.optim.Optimizer:
