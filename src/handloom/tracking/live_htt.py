@@ -13,6 +13,8 @@ from handloom.skeleton import HANDS
 from handloom.tracking.htt import htt_notes, lane_note, network_of
 from handloom.tracking.live_smoothing import LiveSmoothing
 from handloom.tracking.options import TrackOptions
+from handloom.view.caption import Said
+from handloom.view.colours import label_colours
 
 
 class LiveHTT:
@@ -48,6 +50,14 @@ class LiveHTT:
         self._objects.append(moment.object_probabilities)
         self._actions.append(moment.action_probabilities)
         return joints, keypoints, confidence
+
+    def said(self) -> list[Said]:
+        """What is likeliest by now, which is not what it will be called once all is known."""
+        layout, said = self._stream.network.layout, []
+        for names, probabilities in ((layout.actions, self._actions[-1]), (layout.objects, self._objects[-1])):
+            row = int(probabilities.argmax())
+            said.append(Said(names[row], float(probabilities[row]), label_colours(names)[names[row]]))
+        return said
 
     def with_labels(self, track: HandTrack) -> HandTrack:
         """Objects as they were seen; actions as they were recognised, so late by the nature of things."""
