@@ -349,18 +349,36 @@ def test_live(weights, tmp_path):
     from handloom.tracking.job import Job
     from handloom.tracking.live import track_live
     from handloom.tracking.options import TrackOptions
+    from handloom.view.caption import Band, Said
+    from handloom.view.colours import label_colours
+    from handloom.view.overlay import draw_hands
 
     source = video(tmp_path / "v.mp4", 40)
     options = TrackOptions(estimator="htt", weights=weights, precision="float32")
     with handloom_video(source) as frames:
         result = track_live(frames, Job(str(source), options), tmp_path / "overlay.mp4")
         stream = HTTStream(network(weights), result.track.camera)
-        joints = [stream.push(frame.image, frame.time_s).hands.joints_m[0] for frame in frames]
+        moments = [stream.push(frame.image, frame.time_s) for frame in frames]
+        joints = [moment.hands.joints_m[0] for moment in moments]
     assert result.estimator.endswith("float32), streaming")
     assert result.overlay_written
     assert result.track.joints_m == pytest.approx(np.float32(joints), abs=1e-6, nan_ok=True)
     assert result.track.object_probabilities.sum(-1) == pytest.approx(1.0)
     assert result.track.actions
+    # What is likeliest at the moment stands in the corner.
+    with handloom_video(source) as frames, handloom_video(tmp_path / "overlay.mp4") as written:
+        for moment, plain, drawn in zip(moments, frames, written):
+            layout, hands, shown = stream.network.layout, moment.hands, plain.image.copy()
+            draw_hands(shown, hands.keypoints_px[0], hands.valid[0], hands.confidence[0])
+            bare, said = shown.copy(), []
+            found = ((layout.actions, moment.action_probabilities), (layout.objects, moment.object_probabilities))
+            for names, likely in found:
+                row = int(likely.argmax())
+                said.append(Said(names[row], float(likely[row]), label_colours(names)[names[row]]))
+            Band(bare.shape[1], bare.shape[0]).draw(shown, said)
+            band = (shown != bare).any(-1)
+            off, off_bare = (np.abs(drawn.image.astype(int) - image)[band].mean() for image in (shown, bare))
+            assert off < 0.3 * off_bare
     with pytest.raises(InputError, match="need a recording"), handloom_video(source) as frames:
         track_live(frames, Job(str(source), TrackOptions(estimator="htt", weights=weights, trimmed=True)), None)
 
@@ -378,7 +396,6 @@ def test_notes_say_what_was_done(weights, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"estimator": "htt"}, "needs weights"),
         ({"weights": Path("w")}, "add the option --estimator htt"),
         ({"trimmed": True}, "add the option --estimator htt"),
     ],

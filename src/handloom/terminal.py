@@ -54,7 +54,9 @@ class ProgressBar:
         """Show that `done` frames of a stage are finished."""
         if stage not in self._tasks:
             of = "?" if total is None else str(total)
-            self._tasks[stage] = self._bar.add_task(STAGES.get(stage, stage), total=total, of=of, rate="")
+            what, *names = stage.split(", ")
+            said = " ".join((STAGES.get(what, what), *names))
+            self._tasks[stage] = self._bar.add_task(said, total=total, of=of, rate="")
         task = self._bar.tasks[self._tasks[stage]]
         speed = task.finished_speed or task.speed
         self._bar.update(task.id, completed=done, rate=f"{speed:.3g}/s" if speed else "")

@@ -26,7 +26,7 @@ from handloom.formats.atomic import json_text, write_text
 from handloom.formats.text_files import parse_json, read_text
 from handloom.formats.weights import load_pretrained, read_tensors
 from handloom.models.htt import HTT, HTTConfig
-from handloom.progress import Progress, silent
+from handloom.progress import Progress, named, silent
 from handloom.reproduction.htt_tables import FULL, TABLES
 from handloom.reproduction.tables import Measured
 from handloom.training.features import FeatureStore
@@ -81,7 +81,7 @@ def reproduce_htt(
         wanted = {FULL.name: FULL} | wanted  # first: all others have its backbone
     scores: dict[str, Any] = {}
     for setting in wanted.values():
-        told = _named(setting.name, progress)
+        told = named(progress, setting.name)
         weights = train_htt(data, out / setting.name / RUN, options, setting.changes, told, should_stop)
         if weights is None:
             return None
@@ -101,10 +101,6 @@ def reproduce_htt(
     write_text(out / f"{name}.json", json_text(measured.as_json(), indent=2) + "\n")
     write_text(out / f"{name}.md", measured.as_markdown())
     return measured
-
-
-def _named(setting: str, progress: Progress) -> Progress:
-    return lambda stage, done, total: progress(f"{setting}: {stage}", done, total)
 
 
 def _features(

@@ -15,9 +15,14 @@ from handloom.tracking.recording import frame_times
 from handloom.tracking.result import TrackResult
 from handloom.tracking.samples import FrameSamples
 from handloom.video import Recording, prefetch
+from handloom.weights import HTT as PACKAGED
 
 CHUNK = 16
 """Pictures that are held at a time."""
+SIMULATED_ONLY = (
+    "the weights that come with Handloom know simulated hands alone; for real video use the estimator mediapipe, or "
+    "--weights trained on real recordings"
+)
 
 
 def network_of(options: TrackOptions) -> HTTNetwork:
@@ -86,14 +91,15 @@ def track_htt(frames: Recording, job: Job) -> TrackResult:
         problems=list(frames.problems),
         partial=interrupted,
         interrupted=interrupted,
-        notes=htt_notes(picture, lane_note(track.times_s[rows])),
+        notes=htt_notes(options, picture, lane_note(track.times_s[rows])),
         samples=samples.choose(track.any_hand),
     )
 
 
-def htt_notes(picture: PinholePicture, lanes: str) -> list[str]:
+def htt_notes(options: TrackOptions, picture: PinholePicture, lanes: str) -> list[str]:
     """What a user should know of every result of HTT."""
-    notes = [
+    notes = [SIMULATED_ONLY] if options.weights == PACKAGED else []
+    notes += [
         "htt has no confidence of its own: 0.5 stands for every joint in the picture; a hand that is not there may "
         "be drawn all the same",
         lanes,

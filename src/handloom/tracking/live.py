@@ -15,6 +15,7 @@ from handloom.tracking.live_mediapipe import LiveMediaPipe
 from handloom.tracking.result import TrackResult
 from handloom.tracking.samples import FrameSamples
 from handloom.video import FrameSource, LiveSource, VideoWriter, prefetch
+from handloom.view.caption import Band, Said
 from handloom.view.overlay import draw_hands
 
 
@@ -29,6 +30,9 @@ class LiveEstimator(Protocol):
 
     def push(self, frame: int, time_s: float, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Joints (2,21,3) in metres, keypoints (2,21,2) in pixels, confidence (2,21); NaN where a hand is missing."""
+
+    def said(self) -> list[Said]:
+        """Action and object of the newest frame, as far as they are known by now."""
 
     def with_labels(self, track: HandTrack) -> HandTrack:
         """The record of all frames pushed, with the objects and actions that were found on the way."""
@@ -66,6 +70,7 @@ def track_live(frames: FrameSource, job: Job, overlay: Path | None) -> TrackResu
         if overlay is not None:
             writer = stack.enter_context(VideoWriter(overlay, info.width, info.height, info.time_base, info.frame_rate))
         stop = lambda: job.interruption.requested  # noqa: E731
+        band = Band(info.width, info.height)
         pictures = frames.until(stop) if isinstance(frames, LiveSource) else prefetch(frames, should_stop=stop)
         for frame in pictures:
             with job.stopwatch.stage("detect"):
@@ -77,6 +82,7 @@ def track_live(frames: FrameSource, job: Job, overlay: Path | None) -> TrackResu
                 with job.stopwatch.stage("overlay"):
                     image = frame.image.copy()
                     draw_hands(image, keypoints, np.isfinite(joints).all(-1), confidence)
+                    band.draw(image, hands.said())
                     try:
                         writer.write(image, frame.pts)
                     except OutputError as error:

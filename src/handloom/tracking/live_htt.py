@@ -13,6 +13,8 @@ from handloom.skeleton import HANDS
 from handloom.tracking.htt import htt_notes, lane_note, network_of
 from handloom.tracking.live_smoothing import LiveSmoothing
 from handloom.tracking.options import TrackOptions
+from handloom.view.caption import Said
+from handloom.view.colours import label_colours
 
 
 class LiveHTT:
@@ -27,6 +29,7 @@ class LiveHTT:
     def __init__(self, camera: Camera, options: TrackOptions) -> None:
         if options.hand_size_mm is not None or options.trimmed:
             raise InputError("live, htt knows neither a given hand size nor trimmed videos; both need a recording")
+        self._options = options
         network = network_of(options)
         self.name = f"{network.name}, streaming"
         self._stream = HTTStream(network, camera)
@@ -49,6 +52,14 @@ class LiveHTT:
         self._actions.append(moment.action_probabilities)
         return joints, keypoints, confidence
 
+    def said(self) -> list[Said]:
+        """What is likeliest by now, which is not what it will be called once all is known."""
+        layout, said = self._stream.network.layout, []
+        for names, probabilities in ((layout.actions, self._actions[-1]), (layout.objects, self._objects[-1])):
+            row = int(probabilities.argmax())
+            said.append(Said(names[row], float(probabilities[row]), label_colours(names)[names[row]]))
+        return said
+
     def with_labels(self, track: HandTrack) -> HandTrack:
         """Objects as they were seen; actions as they were recognised, so late by the nature of things."""
         layout, objects = self._stream.network.layout, np.array(self._objects, np.float64)
@@ -61,7 +72,7 @@ class LiveHTT:
 
     def notes(self, track: HandTrack) -> list[str]:
         """See `LiveEstimator`."""
-        return htt_notes(self._stream.picture, lane_note(track.times_s))
+        return htt_notes(self._options, self._stream.picture, lane_note(track.times_s))
 
     def __enter__(self) -> "LiveHTT":
         return self

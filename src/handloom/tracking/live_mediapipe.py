@@ -12,6 +12,7 @@ from handloom.hands import HandTrack
 from handloom.skeleton import JOINT_COUNT, bone_lengths
 from handloom.tracking.live_smoothing import LiveSmoothing
 from handloom.tracking.options import TrackOptions
+from handloom.view.caption import Said
 
 
 class LiveHands:
@@ -66,6 +67,10 @@ class LiveMediaPipe:
     def push(self, frame: int, time_s: float, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `LiveEstimator`."""
         return self._hands.push(frame, time_s, self._detector.detect(image))
+
+    def said(self) -> list[Said]:
+        """Nothing: MediaPipe knows hands alone."""
+        return []
 
     def with_labels(self, track: HandTrack) -> HandTrack:
         """MediaPipe knows hands alone."""

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from handloom.errors import InputError
 from handloom.estimators.htt_network import Device, Precision
+from handloom.weights import HTT as PACKAGED
 
 MIN_CUTOFF_HZ = 0.01
 
@@ -19,7 +20,8 @@ class TrackOptions:
     Attributes:
         estimator: who finds the hands: "mediapipe"; "htt", a trained network that also names objects and actions;
             or "joints" for another tracker's stored joints.
-        weights: for the estimator "htt": folder of weights, or an exported .onnx file.
+        weights: for the estimator "htt": folder of weights, or an exported .onnx file; by default those of the
+            package, which know simulated hands alone.
         device: where htt computes; "auto" is CUDA, else MPS, else the CPU.
         precision: of htt's backbone; "auto" is bfloat16 where the processor has it.
         trimmed: the video shows one single action: htt names it by a vote over the whole video.
@@ -108,7 +110,7 @@ class TrackOptions:
     def _check_htt(self) -> None:
         if self.estimator == "htt":
             if self.weights is None:
-                raise InputError("the estimator htt needs weights: give a folder or an exported .onnx file: --weights")
+                object.__setattr__(self, "weights", PACKAGED)
         elif self.weights or self.trimmed or self.device != "auto" or self.precision != "auto":
             raise InputError("weights, device, precision and trimmed belong to htt; add the option --estimator htt")
         for name, known in (("device", Device), ("precision", Precision)):

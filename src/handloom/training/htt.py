@@ -16,9 +16,9 @@ from handloom.datasets.store_digest import store_digest
 from handloom.errors import InputError
 from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_torch import choose_device
-from handloom.formats.weights import load_pretrained, save_pretrained
+from handloom.formats.weights import WEIGHTS, load_pretrained, save_pretrained
 from handloom.models.htt import HTT, HTTConfig
-from handloom.progress import Progress, silent
+from handloom.progress import Progress, named, silent
 from handloom.skeleton import HANDS
 from handloom.training.backbone import load_backbone
 from handloom.training.features import FeatureSamples, FeatureStore
@@ -29,6 +29,7 @@ from handloom.training.recipe import Stage as StageRecipe
 from handloom.training.run_folder import MODEL, RunFolder, described
 from handloom.training.samples import PictureSamples, require_labels
 from handloom.training.stage import Stage
+from handloom.video import file_digest
 
 FEATURES = "features"
 VALIDATION = "val"
@@ -113,8 +114,9 @@ def train_htt(
             recipe = _recipe(stage.recipe, options)
             folder = RunFolder(out if len(stages) == 1 else out / f"{k + 1}-{stage.name}")
             start = done or options.backbone_from
+            told = named(progress, stage.name)
             run = _Run(
-                store, camera, stage.config(config), recipe, out, folder, options, device, shared, progress, should_stop
+                store, camera, stage.config(config), recipe, out, folder, options, device, shared, told, should_stop
             )
             if folder.finished:
                 folder.begin(run.about(start))
@@ -194,7 +196,7 @@ class _Run:
         features = FeatureStore(folder, model.eval(), self.options.seed, self.recipe.precision, origin)
         if self.processes.leads:
             recordings = sorted({place.recording for place in places})
-            features.compute(clips, recordings, augmentations, self.progress)
+            features.compute(clips, recordings, augmentations, named(self.progress, split))
         self.processes.wait()
         return FeatureSamples(clips, c, seed, features, augmentations)
 
@@ -209,8 +211,8 @@ class _Run:
                 "split": self.options.split,
             },
             "seed": self.options.seed,
-            "backbone_weights": _name(self.options.backbone_weights),
-            "start": None if start is None else _name(self.options.backbone_from) or "the stage before",
+            "backbone_weights": _content(self.options.backbone_weights),
+            "start": None if start is None else _content(self.options.backbone_from) or "the stage before",
             "processes": self.processes.count,
         }
 
@@ -271,5 +273,8 @@ def _about(store: Store, camera: str, options: TrainOptions, stages: tuple[Stage
     }
 
 
-def _name(path: Path | None) -> str | None:
-    return None if path is None else path.name
+def _content(weights: Path | None) -> str | None:
+    """What tells a file or folder of weights from another, wherever it lies."""
+    if weights is None:
+        return None
+    return f"sha256 {file_digest(weights / WEIGHTS if weights.is_dir() else weights)[:16]}"

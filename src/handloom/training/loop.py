@@ -105,7 +105,8 @@ class Loop(ABC):
             )
         self.forward = self.wrapped()
         if self.processes.count > 1:
-            self.forward = DistributedDataParallel(self.forward)
+            # What a network counts itself is averaged after every step; the wrapper would take that of one process.
+            self.forward = DistributedDataParallel(self.forward, broadcast_buffers=False)
         self.weights = self.term_weights().to(self.device)
         self.place = Place()
 
@@ -199,12 +200,21 @@ class Loop(ABC):
     def _step(self, batch: Any) -> LossTerms:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, self.place.step, self.steps_per_epoch)
+        return self.update(batch)
+
+    def update(self, batch: Any) -> LossTerms:
+        """One step of the optimizer; the terms of all processes together. Raises TrainingError: see `backward`."""
         self.optimizer.zero_grad(set_to_none=True)
         terms = self.backward(batch)
         if self.recipe.max_gradient is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.max_gradient)
         self.optimizer.step()
+        self.processes.average(self.statistics())
         return terms
+
+    def statistics(self) -> list[Tensor]:
+        """What the network counts itself, in place: averaged over all processes after every step."""
+        return []
 
     def backward(self, batch: Any) -> LossTerms:
         """Gradients of a batch; the terms of all processes together.

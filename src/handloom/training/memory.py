@@ -9,11 +9,21 @@ from handloom.errors import TrainingError
 
 
 class GPUMemoryError(TrainingError):
-    """A batch does not fit into the GPU's memory; the message says which would."""
+    """A batch does not fit into a GPU's memory; the message says which would.
 
-    def __init__(self, clips: int, fits: int) -> None:
-        advice = f"{fits} would fit: set --batch-clips {fits} for each GPU" if fits else "not even one fits"
-        super().__init__(f"the GPU's memory does not suffice for {clips} clips; {advice}, or use a smaller network")
+    Args:
+        clips: of the batch, on this process's GPU.
+        fits: how many would fit there.
+        processes: that share a batch.
+    """
+
+    def __init__(self, clips: int, fits: int, processes: int) -> None:
+        share = f" (of {clips * processes} over {processes} processes)" if processes > 1 else ""
+        most = fits * processes
+        advice = f"{most} would fit: use --batch-clips {most}" if fits else "not even one fits: use more memory"
+        super().__init__(
+            f"the GPU's memory does not suffice for a batch of {clips} clips{share}; {advice}, or a smaller network"
+        )
 
 
 def largest_batch(attempt: Callable[[int], object], tried: int) -> int:

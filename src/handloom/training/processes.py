@@ -1,7 +1,7 @@
 """One training on several processes, as `torchrun` starts them; without it, on one."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,6 +28,15 @@ class Processes:
         total = values.detach().clone()
         distributed.all_reduce(total)
         return total
+
+    def average(self, values: Sequence[Tensor]) -> None:
+        """Replace tensors by their means over all processes, in place."""
+        if self.count == 1 or not values:
+            return
+        together = torch.cat([value.flatten() for value in values])
+        distributed.all_reduce(together)
+        for value, mean in zip(values, (together / self.count).split([value.numel() for value in values])):
+            value.copy_(mean.view_as(value))
 
     def wait(self) -> None:
         """Go on when all processes are here."""

@@ -70,20 +70,42 @@ class Stage(Loop):
         """Clips, loaded by workers."""
         return batches(self.samples, items, self.local_batch, self.options.workers)
 
-    def backward(self, batch: Sample) -> LossTerms:
+    def update(self, batch: Sample) -> LossTerms:
         """As in every loop; raises GPUMemoryError, which says what would fit, if the batch does not."""
         try:
-            return super().backward(batch)
-        except torch.OutOfMemoryError as failure:
-            fits = largest_batch(lambda size: super(Stage, self).backward(_first(batch, size)), len(batch.inputs))
-            raise GPUMemoryError(len(batch.inputs), fits) from failure
+            return super().update(batch)
+        except torch.OutOfMemoryError:
+            self.optimizer.zero_grad(set_to_none=True)
+        # Out here, because the exception keeps the tensors of the step that failed.
+        fits = largest_batch(lambda size: self._try(_first(batch, size)), len(batch.inputs))
+        raise GPUMemoryError(len(batch.inputs), fits, self.processes.count)
 
     def local_terms(self, batch: Sample) -> LossTerms:
         """HTT's four losses."""
+        return self._terms(self.forward, batch)
+
+    def _terms(self, forward: nn.Module, batch: Sample) -> LossTerms:
         given = to_device(trimmed(batch, self.model.config.pose_window), self.device)
         with arithmetic(self.device, self.recipe.precision):
-            output = self.forward(given.inputs, given.target.valid, given.intrinsics)
+            output = forward(given.inputs, given.target.valid, given.intrinsics)
         return htt_loss(output, given.target, self.recipe.clip_mean)
+
+    def _try(self, batch: Sample) -> None:
+        """Take the memory of a step on a batch, by this process alone: the others wait for the step that failed."""
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        # What Adam will remember, if it has made no step yet.
+        remembered = [torch.empty_like(p) for p in trained for _ in range(2) if p not in self.optimizer.state]
+        loss = (self.weights * self._terms(Forward(self.model), batch).sums).sum()
+        # Unlike `backward`, this calls no hook of the data-parallel wrapper.
+        torch.autograd.grad(loss, trained, allow_unused=True)
+        del remembered
+
+    def statistics(self) -> list[Tensor]:
+        """The running means and variances of batch norms that are trained."""
+        if self.recipe.batch_norm != "trained" or self.recipe.freeze_backbone:
+            return []
+        buffers = self.model.backbone.named_buffers()
+        return [value for name, value in buffers if name.endswith(("running_mean", "running_var"))]
 
     def places(self, batch: Sample) -> list[str]:
         """Recordings and first frames."""
