@@ -10,11 +10,14 @@ from handloom.cli import main
 from handloom.datasets.frames import project_hands
 from handloom.datasets.prepare import prepare_episodes
 from handloom.datasets.store import Store
-from handloom.errors import InputError, OutputError
+from handloom.errors import CalibrationError, InputError, OutputError
 from handloom.formats.result import read_run, read_track, write_track
 from handloom.geometry import Pinhole
+from handloom.hands import CameraSource
 from handloom.tracking import truth as truth_module
-from handloom.tracking.truth import read_truth, truth_of_frames, truth_rows
+from handloom.tracking.camera_choice import choose_camera
+from handloom.tracking.options import TrackOptions
+from handloom.tracking.truth import camera_of_video, read_truth, truth_of_frames, truth_rows
 from made_up_store import FRONT, MadeUp
 from make_labels import make_truth
 
@@ -194,3 +197,18 @@ def test_a_wrong_truth_is_refused_before_any_work(root, tmp_path):
     write_track(tmp_path / "old" / "hands.parquet", truth)
     with pytest.raises(OutputError, match="is the input of this run and would be overwritten"):
         handloom.track(source, tmp_path / "old", truth=tmp_path / "old", overwrite=True, **options)
+
+
+def test_a_store_lends_the_camera_of_its_own_video(root):
+    source = str(video(root)[0])
+    assert camera_of_video(root, None, source) == FRONT
+    assert camera_of_video(root, None, str(video(root, 2, "head")[0])) != FRONT
+    with pytest.raises(InputError, match=r"has no camera that took elsewhere.mp4; give a calibration file"):
+        camera_of_video(root, None, "elsewhere.mp4")
+    with pytest.raises(InputError, match="has no head that took"):
+        camera_of_video(root, "head", source)
+    options = TrackOptions(camera=root)
+    choice = choose_camera(options, FRONT.width, FRONT.height, source)
+    assert (choice.camera, choice.source) == (FRONT, CameraSource.CALIBRATED)
+    with pytest.raises(CalibrationError, match="has the camera of pictures of 64 x 36; the video has 7 x 5"):
+        choose_camera(options, 7, 5, source)

@@ -3,10 +3,12 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from handloom.errors import CalibrationError
 from handloom.formats.cameras import read_camera
 from handloom.geometry import Camera, Pinhole
 from handloom.hands import CameraSource
 from handloom.tracking.options import TrackOptions
+from handloom.tracking.truth import camera_of_video, is_store
 
 GUESSED_FOV_DEG = 60.0
 """Across the longer side of the picture: about what laptops and phones have."""
@@ -30,12 +32,26 @@ class CameraChoice:
         }
 
 
-def choose_camera(options: TrackOptions, width: int, height: int) -> CameraChoice:
+def choose_camera(options: TrackOptions, width: int, height: int, source: str | int) -> CameraChoice:
     """The calibration if one is given, else the field of view, else a guess that says so.
+
+    Args:
+        options: of the run.
+        width, height: of the pictures.
+        source: the video; a store that is given as calibration is asked for the camera that took it.
 
     Raises:
         CalibrationError: the file is malformed or does not belong to pictures of this size.
+        InputError: the store does not have this video.
     """
+    if options.camera is not None and is_store(options.camera):
+        camera = camera_of_video(options.camera, options.camera_name, source)
+        if (camera.width, camera.height) != (width, height):
+            raise CalibrationError(
+                f"{options.camera} has the camera of pictures of {camera.width} x {camera.height}; "
+                f"the video has {width} x {height}"
+            )
+        return CameraChoice(camera, CameraSource.CALIBRATED, f"camera of the store {options.camera}")
     if options.camera is not None:
         camera = read_camera(options.camera, (width, height), name=options.camera_name, rescale=options.rescale_camera)
         return CameraChoice(camera, CameraSource.CALIBRATED, f"calibration file {options.camera}")

@@ -37,7 +37,7 @@ def track_htt(frames: Recording, job: Job) -> TrackResult:
     An interrupted run gives the record of the frames done, marked partial.
     """
     info, options = frames.info, job.options
-    choice = choose_camera(options, info.width, info.height)
+    choice = choose_camera(options, info.width, info.height, job.source)
     network = network_of(options)
     picture = PinholePicture(choice.camera, network.layout.image_size)
     samples, times = FrameSamples(), dict[int, float]()

@@ -56,7 +56,7 @@ def track_live(frames: FrameSource, job: Job, overlay: Path | None) -> TrackResu
     if job.options.constant_bones:
         raise InputError("constant bone lengths need the whole clip; they cannot be had live")
     info = frames.info
-    choice = choose_camera(job.options, info.width, info.height)
+    choice = choose_camera(job.options, info.width, info.height, job.source)
     samples, notes = FrameSamples(), list[str]()
     times: list[float] = []
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []

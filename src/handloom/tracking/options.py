@@ -29,8 +29,9 @@ class TrackOptions:
         joint_order: joint order of that file (mediapipe, mano, openxr, fpha, assemblyhands, ...), if it does not say.
         joint_unit: length unit of that file (m, cm, mm), if it does not say.
         joint_space: what 3D joints of that file are relative to (camera, world, root_relative), if it does not say.
-        camera: calibration file: JSON or YAML of Handloom, OpenCV or ROS, H2O's cam_intrinsics.txt, or .dat.
-        camera_name: which camera of a calibration file that holds several.
+        camera: calibration file: JSON or YAML of Handloom, OpenCV or ROS, H2O's cam_intrinsics.txt, or .dat; or the
+            store that the video belongs to.
+        camera_name: which camera of a calibration file or store that holds several.
         rescale_camera: accept a calibration made at another resolution of the same picture.
         fov: horizontal field of view in degrees, where there is no calibration.
         hand_size_mm: true distance from wrist to middle knuckle; fixes the metric scale.

@@ -19,7 +19,7 @@ from handloom.video import Frame, Recording, VideoInfo
 def track_recording(frames: Recording, job: Job) -> TrackResult:
     """Track a video file or pictures. An interrupted run gives the record of the frames done, marked partial."""
     info, options = frames.info, job.options
-    choice = choose_camera(options, info.width, info.height)
+    choice = choose_camera(options, info.width, info.height, job.source)
     samples = FrameSamples()
     times: dict[int, float] = {}
     total = info.frame_count

@@ -49,7 +49,7 @@ def track_stored(path: Path, frames: FrameSource | None, job: Job) -> TrackResul
     else:
         if options.mirrored:
             raise InputError("stored joints belong to the pictures as they are; they cannot be combined with mirrored")
-        choice = _own_camera(own, options) or choose_camera(options, frames.info.width, frames.info.height)
+        choice = _own_camera(own, options) or choose_camera(options, frames.info.width, frames.info.height, job.source)
         times_s, stop = _video_times(frames, samples, job)
         rows = rows_in_video(stored, times_s)
         stored, rows, times_s = _before(stop, stored, rows, times_s)

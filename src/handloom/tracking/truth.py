@@ -11,7 +11,7 @@ from handloom.datasets.store import Store, StoredRecording
 from handloom.datasets.store_write import INFO
 from handloom.errors import InputError
 from handloom.formats.result import read_track
-from handloom.geometry import apply_rigid, invert_rigid
+from handloom.geometry import Camera, apply_rigid, invert_rigid
 from handloom.hands import ActionSegment, CameraSource, HandTrack, ScaleSource
 
 TOLERANCE = 0.25
@@ -35,11 +35,34 @@ def read_truth(place: str, source: str | int) -> HandTrack:
         InputError: nothing there, no such recording or camera, or several and none is named.
     """
     path, chosen = _split(place)
-    if (path / INFO).is_file():
+    if is_store(path):
         return _recorded(Store(path), chosen, Path(str(source)).expanduser().absolute())
     if chosen:
         raise InputError(f"{path} is no store, so {':'.join(chosen)!r} says nothing; give a result folder as it is")
     return _in_camera_space(read_track(path), place)
+
+
+def is_store(path: Path) -> bool:
+    """Whether a folder is a store."""
+    return (path / INFO).is_file()
+
+
+def camera_of_video(store: Path, name: str | None, source: str | int) -> Camera:
+    """The camera that took a video of a store.
+
+    Raises:
+        InputError: the video is not of this store, or not of the camera that is named.
+    """
+    video = Path(str(source)).expanduser().absolute()
+    found = {
+        camera: recording.cameras[camera]
+        for recording in Store(store).recordings
+        for camera, (path, _) in recording.videos.items()
+        if path.absolute() == video and name in (None, camera)
+    }
+    if not found:
+        raise InputError(f"{store} has no {name or 'camera'} that took {source}; give a calibration file")
+    return next(iter(found.values()))
 
 
 def truth_rows(truth: HandTrack, times_s: Float[np.ndarray, "T"]) -> tuple[Int[np.ndarray, "T"], Bool[np.ndarray, "T"]]:
