@@ -14,18 +14,7 @@ from handloom.datasets.store import Store
 from handloom.errors import OutputError
 from handloom.formats.episode import Episode
 from made_up_store import MadeUp
-from with_torch import needs_torch, torch
-
-TINY = {
-    "image_size": (64, 36),
-    "backbone_width": 16,
-    "dim": 16,
-    "heads": 2,
-    "feedforward": 32,
-    "layers": 1,
-    "pose_window": 2,
-    "clip_frames": 8,
-}
+from with_torch import TINY, needs_torch, torch
 
 
 class Overlapping(MadeUp):

@@ -15,19 +15,9 @@ from handloom.cli import main
 from handloom.datasets.prepare import prepare_episodes
 from handloom.errors import InputError, TrainingError
 from made_up_store import MadeUp
-from with_torch import needs_torch, torch
+from with_torch import TINY, needs_torch, torch
 
 pytestmark = needs_torch
-TINY = {
-    "image_size": (64, 36),
-    "backbone_width": 16,
-    "dim": 16,
-    "heads": 2,
-    "feedforward": 32,
-    "layers": 1,
-    "pose_window": 2,
-    "clip_frames": 8,
-}
 OPTIONS = {"camera": "front", "workers": 0, "device": "cpu", "epochs": 2, "learning_rate": 1e-3}
 
 
@@ -259,8 +249,9 @@ def test_only_so_much_of_a_batch_fits():
 
     assert largest_batch(attempt, 16) == 2
     assert largest_batch(lambda size: attempt(9), 16) == 0
-    assert "2 would fit: set --batch-clips 2" in str(GPUMemoryError(16, 2))
-    assert "not even one fits" in str(GPUMemoryError(16, 0))
+    assert "of 16 clips; 2 would fit: use --batch-clips 2" in str(GPUMemoryError(16, 2, 1))
+    assert "of 16 clips (of 64 over 4 processes); 8 would fit: use --batch-clips 8" in str(GPUMemoryError(16, 2, 4))
+    assert "not even one fits" in str(GPUMemoryError(16, 0, 1))
 
 
 def test_learning_rates():

@@ -15,20 +15,10 @@ from handloom.datasets.prepare import prepare_episodes
 from handloom.datasets.store import Store
 from handloom.errors import InputError, TrainingError
 from made_up_store import MadeUp
-from with_torch import needs_torch, torch
+from with_torch import TINY, needs_torch, torch
 
 pytestmark = needs_torch
-TINY = {
-    "image_size": (64, 36),
-    "backbone_width": 16,
-    "dim": 16,
-    "heads": 2,
-    "feedforward": 32,
-    "layers": 1,
-    "pose_window": 2,
-    "clip_frames": 8,
-    "pixel_scale": 50.0,
-}
+SMALL = {**TINY, "pixel_scale": 50.0}
 OPTIONS = {"camera": "front", "workers": 0, "device": "cpu", "epochs": 1, "precision": "float32"}
 
 
@@ -42,7 +32,7 @@ def store(tmp_path_factory):
 def train(store, out, **options):
     from handloom.training.htt import TrainOptions, train_htt
 
-    return train_htt(store, out, TrainOptions(**(OPTIONS | options)), TINY)
+    return train_htt(store, out, TrainOptions(**(OPTIONS | options)), SMALL)
 
 
 class FewFit:
@@ -129,7 +119,7 @@ train_htt(Path({store!r}), Path({out!r}), TrainOptions(batch_clips=8, **{options
 def launched(code: str, store: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """The code on two processes, with `folder` / "r" for the run."""
     script = folder / "two.py"
-    script.write_text(code.format(store=str(store), out=str(folder / "r"), options=OPTIONS, tiny=TINY))
+    script.write_text(code.format(store=str(store), out=str(folder / "r"), options=OPTIONS, tiny=SMALL))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
@@ -169,7 +159,7 @@ def test_a_run_is_not_continued_from_other_weights_of_the_same_name(store, tmp_p
 
     def put(seed):
         torch.manual_seed(seed)
-        model = HTT(replace(config_for(Store(store)), **TINY))
+        model = HTT(replace(config_for(Store(store)), **SMALL))
         (tmp_path / str(seed)).mkdir()
         if option == "backbone_from":
             save_pretrained(model, tmp_path / str(seed) / "w")
