@@ -26,8 +26,8 @@ _NO_FEATURE = Setting("no-feature", {"use_feature": False})
 def _pose(hand: str, space: str, what: str) -> Callable[[Mapping[str, Any]], float | None]:
     def value(scores: Mapping[str, Any]) -> float | None:
         rows = (row for row in scores["pose"] if (row["hand"], row["space"]) == (hand, space))
-        found = next(rows, {}).get(what)
-        return None if found is None else found["value"]
+        row = next(rows, None)
+        return None if row is None else row[what]["value"]
 
     return value
 
