@@ -1,6 +1,7 @@
 """How G-HTT is trained: the paper's way, and one for 2 CPU cores."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from handloom.models.ghtt_pose import PoseBlockConfig
 from handloom.training.ghtt_samples import Disturbance
@@ -34,6 +35,14 @@ class PosePreset:
     recipe: MotionRecipe
 
 
+@dataclass(frozen=True)
+class ActionPreset:
+    """Shape and recipe of an A block; its width is that of P."""
+
+    config: dict[str, Any]
+    recipe: MotionRecipe
+
+
 POSE_PRESETS = {
     "paper": PosePreset(PoseBlockConfig(), MotionRecipe()),
     "small": PosePreset(
@@ -51,3 +60,21 @@ POSE_PRESETS = {
 }
 """`paper`: as published; for a GPU. `small`: a tenth of the width squared, a third of the layers, and hands that go
 missing."""
+
+ACTION_PRESETS = {
+    "paper": ActionPreset(
+        {"label_dim": 512, "heads": 8, "feedforward": 2048, "layers": 9, "steps": 16}, MotionRecipe(200)
+    ),
+    "small": ActionPreset(
+        {"label_dim": 128, "heads": 6, "feedforward": 384, "layers": 2, "steps": 16},
+        MotionRecipe(
+            epochs=100,
+            batch_clips=64,
+            learning_rate=1e-3,
+            warm_up_steps=100,
+            schedule="cosine",
+            max_gradient=1.0,
+            mid_noise=0.3,
+        ),
+    ),
+}

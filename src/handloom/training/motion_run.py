@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 
@@ -46,6 +46,7 @@ class MotionOptions:
         return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 
 
+@runtime_checkable
 class Samples(Protocol[Item]):
     """Training samples by (epoch, number)."""
 
