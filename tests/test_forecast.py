@@ -1,4 +1,4 @@
-"""Refiner, Recogniser and Forecaster on tracks as trackers make them: rates, gaps, one hand, moving cameras, bad input."""
+"""Refiner, Recogniser, Forecaster on tracks as trackers make them: rates, gaps, one hand, moving cameras, bad input."""
 
 from dataclasses import replace
 
@@ -237,3 +237,102 @@ def test_weights_that_are_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "SHIPPED", tmp_path / "none")
     with pytest.raises(InputError, match="no weights of G-HTT come with this installation"):
         shipped.weights_folder(None)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    from handloom.formats.weights import save_pretrained
+
+    folder = tmp_path_factory.mktemp("weights") / "w"
+    save_pretrained(action_block(), folder)
+    save_pretrained(pose_block(), folder / "pose")
+    return folder
+
+
+@pytest.fixture
+def result(tmp_path):
+    from handloom.formats.result import write_json, write_track
+
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    write_track(folder / "hands.parquet", make_track(80, 25.0))
+    write_json(folder / "run.json", {"estimator": "made up", "notes": ["first"], "input": {}})
+    return folder
+
+
+def test_refine_on_the_command_line(result, weights, capsys):
+    from handloom.cli import main
+    from handloom.formats.result import read_run, read_track
+
+    assert main(["refine", str(result), "--weights", str(weights), "--device", "cpu"]) == 0
+    assert "resampled from 25 to 30 frames per second" in capsys.readouterr().out
+    out = result.with_name("clip-refined")
+    assert len(read_track(out)) == 80
+    assert read_run(out)["notes"][:2] == ["first", "joints refined by G-HTT"]
+    assert main(["refine", str(result), "--weights", str(weights), "--device", "cpu"]) == 2
+    assert "already holds something" in capsys.readouterr().err
+    again = ["refine", str(result), "--weights", str(weights), "--out", str(result), "--overwrite"]
+    assert main(again) == 2
+    assert "is the input of this run" in capsys.readouterr().err
+
+
+def test_recognise_on_the_command_line(result, weights):
+    import pyarrow.parquet as pq
+
+    from handloom.cli import main
+    from handloom.formats.result import read_track
+
+    assert main(["recognise", str(result), "--weights", str(weights), "--device", "cpu", "--whole"]) == 0
+    out = result.with_name("clip-actions")
+    assert len(read_track(out).actions) == 1
+    table = pq.read_table(out / "actions.parquet")
+    assert table.column_names == ["start_s", "end_s", "open box", "close box", "pour milk"]
+    assert table.num_rows == 6
+
+
+def test_forecast_on_the_command_line(result, weights, capsys):
+    from handloom.cli import main
+    from handloom.formats.futures import read_futures
+    from handloom.formats.result import read_track
+
+    command = ["forecast", str(result), "--weights", str(weights), "--device", "cpu", "--samples", "3"]
+    assert main([*command, "--seconds", "0.5", "--at-s", "1.5"]) == 0
+    said = capsys.readouterr().out
+    for words in ("0.25 s, mean", "0.5 s, best of 3", "0.5 s, static", "0.5 s, constant velocity"):
+        assert words in said
+    out = result.with_name("clip-forecast")
+    futures = read_futures(out / "forecast.parquet")
+    assert futures.joints_m.shape == (3, 15, 2, 21, 3)
+    assert futures.path == "a"
+    assert read_track(out).times_s[-1] == pytest.approx(1.48)
+    assert (out / "fan.png").is_file()
+    for option, value, message in (
+        ("--at-s", "-1", "nothing is observed before"),
+        ("--seconds", "-1", "a time > 0"),
+        ("--weights", str(result), "holds no config.json"),
+    ):
+        assert main([*command, option, value, "--out", str(out.with_name("other"))]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_forecast_is_drawn_in_the_viewer(result, weights):
+    from handloom.cli import main
+    from handloom.formats.futures import read_futures
+    from handloom.formats.result import read_track
+    from handloom.view.viewer import serve
+
+    assert main(["forecast", str(result), "--weights", str(weights), "--device", "cpu", "--seconds", "0.2"]) == 0
+    out = result.with_name("clip-forecast")
+    futures = read_futures(out / "forecast.parquet")
+    server = serve(read_track(out), None, futures=futures, port=8391, block=False)
+    server.stop()
+
+
+def test_damaged_forecasts_are_refused(tmp_path):
+    from handloom.formats.futures import read_futures
+
+    (tmp_path / "forecast.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="damaged or no forecast"):
+        read_futures(tmp_path / "forecast.parquet")
+    with pytest.raises(InputError, match="does not exist"):
+        read_futures(tmp_path / "none.parquet")

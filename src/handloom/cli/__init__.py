@@ -8,12 +8,12 @@ from handloom import __version__
 from handloom.cli.bench import bench
 from handloom.cli.data import check, datasets, prepare, simulate
 from handloom.cli.learn import evaluate, export, import_weights, train_htt
-from handloom.cli.motion import train_ghtt_action, train_ghtt_pose
+from handloom.cli.motion import forecast, recognise, refine, train_ghtt_action, train_ghtt_pose
 from handloom.cli.video import info, track, view
 from handloom.errors import HandloomError
 
 app = tyro.extras.SubcommandApp()
-for verb in (track, view, info, simulate, prepare, check, datasets, evaluate, export):
+for verb in (track, view, info, simulate, prepare, check, datasets, evaluate, export, refine, recognise, forecast):
     app.command(verb)
 train = tyro.extras.SubcommandApp()
 train.command(name="htt")(train_htt)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import tyro
+
 from handloom.cli.machine import needing_torch
 
 Preset = Literal["paper", "small"]
@@ -92,6 +94,106 @@ def train_ghtt_action(
         preset, split, seed, epochs, batch_clips, learning_rate, device, checkpoint_minutes, max_steps
     )
     _train(lambda **listeners: run_training(data, pose, out, options, level, labels, **listeners))
+
+
+def refine(
+    result: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    weights: Path | None = None,
+    device: Device = "auto",
+    overwrite: bool = False,
+) -> None:
+    """Make the poses of a result one motion: less jitter, short gaps closed; whichever tracker they are from.
+
+    Args:
+        result: Result folder of `handloom track`, or its hands.parquet.
+        out: Folder for hands.parquet and run.json; by default the result's name with -refined.
+        weights: Folder of a run of ghtt-pose or ghtt-action; by default the weights that come with Handloom.
+        device: Where to compute.
+        overwrite: Replace what is already there.
+    """
+    with needing_torch():
+        from handloom.forecast import verbs
+    from handloom.terminal import print_rows
+
+    print_rows(*verbs.refine(verbs.Place(result, out or _beside(result, "refined"), overwrite), weights, device))
+
+
+def recognise(
+    result: tyro.conf.Positional[Path],
+    out: Path | None = None,
+    weights: Path | None = None,
+    object_name: str | None = None,
+    whole: bool = False,
+    threshold: float = 0.0,
+    device: Device = "auto",
+    overwrite: bool = False,
+) -> None:
+    """Name the actions in a result, clip by clip.
+
+    Args:
+        result: Result folder of `handloom track`, or its hands.parquet.
+        out: Folder for hands.parquet with the actions, actions.parquet with the scores of all clips, and run.json; by
+            default the result's name with -actions.
+        weights: Folder of a run of ghtt-action; by default the weights that come with Handloom.
+        object_name: What is in the hands; by default what the result says.
+        whole: The result shows one action from its start to its end.
+        threshold: A clip whose likeliest action is less likely than this (0 ... 1) is unknown.
+        device: Where to compute.
+        overwrite: Replace what is already there.
+    """
+    with needing_torch():
+        from handloom.forecast import verbs
+    from handloom.terminal import print_rows
+
+    place = verbs.Place(result, out or _beside(result, "actions"), overwrite)
+    print_rows(*verbs.recognise(place, weights, device, object_name, whole, threshold))
+
+
+def forecast(
+    result: tyro.conf.Positional[Path],
+    seconds: float = 1.0,
+    samples: int = 20,
+    out: Path | None = None,
+    weights: Path | None = None,
+    path: Literal["auto", "a", "b"] = "auto",
+    at_s: float | None = None,
+    object_name: str | None = None,
+    spread: float = 5.0,
+    seed: int = 0,
+    video: Path | None = None,
+    device: Device = "auto",
+    overwrite: bool = False,
+) -> None:
+    """Predict how the hands of a result go on: several futures, as a fan, in 3D, and in Parquet.
+
+    Args:
+        result: Result folder of `handloom track`, or its hands.parquet.
+        seconds: How far ahead.
+        samples: Number of futures; the first is the mean.
+        out: Folder for forecast.parquet, fan.png, hands.parquet (what was observed) and run.json; by default the
+            result's name with -forecast. Look at it with `handloom view`.
+        weights: Folder of a run of ghtt-pose or ghtt-action; by default the weights that come with Handloom.
+        path: a, from pose to pose; b, by way of the action, up to 9 s; auto takes b beyond 2 s.
+        at_s: Predict from this time on; what the result holds behind it is compared with, not looked at.
+        object_name: What is in the hands; by default what the result says.
+        spread: How far futures lie apart, in standard deviations.
+        seed: Of the futures.
+        video: The video, where it is not where run.json says.
+        device: Where to compute.
+        overwrite: Replace what is already there.
+    """
+    with needing_torch():
+        from handloom.forecast import verbs
+    from handloom.terminal import print_rows
+
+    place = verbs.Place(result, out or _beside(result, "forecast"), overwrite)
+    print_rows(*verbs.forecast(place, weights, device, seconds, samples, path, at_s, object_name, spread, seed, video))
+
+
+def _beside(result: Path, what: str) -> Path:
+    folder = result if result.is_dir() else result.parent
+    return folder.absolute().with_name(f"{folder.absolute().name}-{what}")
 
 
 def _train(run: Callable[..., Path | None]) -> None:

@@ -1,11 +1,11 @@
 """Paths P.a and P.b of G-HTT on tracks: several futures of both hands."""
 
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from handloom.datasets.motion_clips import MotionClips, motion_clips
 from handloom.datasets.motions import motion_of_track
@@ -16,34 +16,17 @@ from handloom.forecast.paths import encode, expand, predict_short
 from handloom.forecast.recognise import Recogniser, encode_actions
 from handloom.forecast.shipped import weights_folder
 from handloom.formats.ghtt_weights import has_action_block, load_action_block, load_pose_block
+from handloom.futures import Futures
 from handloom.geometry import apply_rigid, invert_rigid
 from handloom.geometry.motion_features import HandMotion, joints_from_features
 from handloom.hands import HandTrack
 from handloom.models.ghtt_action import ActionBlock
 from handloom.models.ghtt_pose import PoseBlock
 
-Path_ = Literal["auto", "a", "b"]
+Way = Literal["auto", "a", "b"]
 SPREAD = 5.0
 """Standard deviations per unit of noise of a sample, as in the authors' code (the paper says 5 times the variance)."""
 SHORTEST_OBSERVATION = 2
-
-
-class Forecast(NamedTuple):
-    """Several futures. The first is the mean, the others are drawn.
-
-    Attributes:
-        times_s: of the frames, on the clock of the track.
-        joints_m: in the frame of the track; with a moving camera, that of its last frame.
-        valid: joints that are predicted; the others were not seen at the end of the observation.
-        frame: "camera" or "world".
-        path: "a" or "b".
-    """
-
-    times_s: Float[np.ndarray, "frames"]
-    joints_m: Float[np.ndarray, "samples frames 2 21 3"]
-    valid: Bool[np.ndarray, "2 21"]
-    frame: str
-    path: str
 
 
 class Forecaster:
@@ -87,10 +70,10 @@ class Forecaster:
         track: HandTrack,
         seconds: float = 1.0,
         samples: int = 20,
-        path: Path_ = "auto",
+        path: Way = "auto",
         object_name: str | None = None,
         seed: int = 0,
-    ) -> Forecast:
+    ) -> Futures:
         """How the track goes on behind its last frame.
 
         Args:
@@ -146,7 +129,7 @@ class Forecaster:
         joints = np.where(recent[..., None], joints, np.nan)
         # The observation ends on the grid of 30 frames per second, at most one of its steps before the track.
         end = track.times_s[0] + (len(recording) - 1) / rate
-        return Forecast(end + np.arange(1, frames + 1) / rate, joints, recent, track.frame, path)
+        return Futures(end + np.arange(1, frames + 1) / rate, joints, recent, track.frame, path)
 
     def _short(self, motion: HandMotion, noise: np.ndarray) -> Float[np.ndarray, "samples frames 153"]:
         clip = last_clip(motion, self.pose.config.clip_frames)
