@@ -109,6 +109,29 @@ def test_block_a_learns_which_action_it_is(store, pose, tmp_path, level):
 
 
 @needs_torch
+def test_posegpt_in_two_stages(store, tmp_path):
+    from handloom.formats.weights import load_pretrained
+    from handloom.models.posegpt import PoseGPT, PoseGPTConfig
+    from handloom.training.motion_run import MotionOptions
+    from handloom.training.posegpt import train_posegpt
+
+    options = MotionOptions(**(OPTIONS | {"batch_clips": 2, "epochs": 2}))
+    codec = {"codec_dim": 32, "codec_feedforward": 64, "codec_layers": 1, "code_dim": 8, "entries": 8, "frames": 40}
+    changes = {"dim": 32, "layers": 1, **codec}
+    whole = train_posegpt([store], tmp_path / "whole", options, changes)
+    for steps in (2, 1):
+        stopped = MotionOptions(**(OPTIONS | {"batch_clips": 2, "epochs": 2, "max_steps": steps}))
+        assert train_posegpt([store], tmp_path / "pieces", stopped, changes) is None
+    pieces = train_posegpt([store], tmp_path / "pieces", options, changes)
+    same = weights(whole), weights(pieces)
+    assert all(torch.equal(same[0][name], same[1][name]) for name in same[0])
+    model = load_pretrained(PoseGPT, PoseGPTConfig, whole)
+    assert model.config.actions == ("close box", "open box")
+    trained = weights(tmp_path / "whole" / "1-codec" / "model")
+    assert all(torch.equal(model.codec.state_dict()[name], value) for name, value in trained.items())
+
+
+@needs_torch
 def test_the_command_line(store, pose, tmp_path, capsys):
     command = ["train", "ghtt-action", "--data", str(store), "--pose", str(pose), "--out", str(tmp_path / "a")]
     table = tmp_path / "table.json"

@@ -96,6 +96,44 @@ def train_ghtt_action(
     _train(lambda **listeners: run_training(data, pose, out, options, level, labels, **listeners))
 
 
+def train_posegpt(
+    data: tuple[Path, ...],
+    out: Path,
+    preset: Preset = "small",
+    split: str = "train",
+    epochs: int | None = None,
+    batch_clips: int | None = None,
+    learning_rate: float | None = None,
+    seed: int = 0,
+    device: Device = "auto",
+    checkpoint_minutes: float = 5.0,
+    max_steps: int | None = None,
+) -> None:
+    """Train PoseGPT, which predicts motion when it is told the action: what G-HTT is compared with; resumable.
+
+    Args:
+        data: Stores with labelled actions; pictures are not needed.
+        out: Folder of the run: 1-codec/, 2-words/, and in the end model/.
+        preset: paper, as G-HTT's authors trained it, for a GPU; or small, for 2 CPU cores.
+        split: Of the stores.
+        epochs: Of both networks, instead of the preset's.
+        batch_clips: Stretches of a step, over all processes, instead of the preset's.
+        learning_rate: Instead of the preset's.
+        seed: Of all chance.
+        device: Where to compute.
+        checkpoint_minutes: Time between two checkpoints.
+        max_steps: End after so many steps of a network, as if interrupted.
+    """
+    with needing_torch():
+        from handloom.training.motion_run import MotionOptions
+        from handloom.training.posegpt import train_posegpt as run_training
+
+    options = MotionOptions(
+        preset, split, seed, epochs, batch_clips, learning_rate, device, checkpoint_minutes, max_steps
+    )
+    _train(lambda **listeners: run_training(data, out, options, **listeners))
+
+
 def refine(
     result: tyro.conf.Positional[Path],
     out: Path | None = None,

@@ -22,6 +22,7 @@ from handloom.geometry.motion_features import MOTION, STILL
 from handloom.models.ghtt_action import ActionBlockConfig
 from handloom.models.ghtt_pose import PoseBlock
 from handloom.training.ghtt_samples import counted
+from handloom.training.motion_run import padded
 
 OFFSETS = 4
 """Cuts of a segment into clips that training knows: from its start on, and from 4, 8, 12 frames later."""
@@ -107,13 +108,13 @@ class ActionSamples:
             given = given + rng.normal(0, self.mid_noise * self.spread, given.shape)
         action, noun = self.rows[number]
         return ActionSample(
-            inputs=_padded(given, n, np.float32),
-            known=_padded(steps.known[first:cut], n, bool),
+            inputs=padded(given, n, np.float32),
+            known=padded(steps.known[first:cut], n, bool),
             noun=torch.tensor(noun),
-            phase=_padded(phase[first:cut], n, np.int64),
+            phase=padded(phase[first:cut], n, np.int64),
             seen=torch.arange(n) < cut - first,
-            future=_padded(steps.truth[cut:last], n, np.float32) if cut < last else torch.zeros(n, width),
-            future_counted=_padded(steps.counted[cut:last], n, bool),
+            future=padded(steps.truth[cut:last], n, np.float32) if cut < last else torch.zeros(n, width),
+            future_counted=padded(steps.counted[cut:last], n, bool),
             future_phase=torch.arange(cut, cut + n),
             future_seen=torch.arange(n) < last - cut,
             action=torch.tensor(action),
@@ -173,9 +174,3 @@ def mid_levels(block: PoseBlock, clips: Sequence[MotionClips]) -> list[Float[np.
         parts.append(encoded.mean.cpu().numpy())
     ends = np.cumsum([len(item.seen) for item in clips])[:-1]
     return np.split(np.concatenate(parts), ends)
-
-
-def _padded(values: np.ndarray, length: int, dtype: type) -> Tensor:
-    out = np.zeros((length, *values.shape[1:]), dtype)
-    out[: len(values)] = values
-    return torch.from_numpy(out)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from handloom.models.ghtt_pose import PoseBlockConfig
+from handloom.models.posegpt import PoseGPTConfig
 from handloom.training.ghtt_samples import Disturbance
 from handloom.training.schedule import Schedule
 
@@ -76,5 +77,31 @@ ACTION_PRESETS = {
             max_gradient=1.0,
             mid_noise=0.3,
         ),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class PoseGPTPreset:
+    """Shapes and recipes of PoseGPT's two networks (docs/protocols.md, 3.7)."""
+
+    config: PoseGPTConfig
+    codec_recipe: MotionRecipe
+    recipe: MotionRecipe
+
+
+_PLAIN = Disturbance(noise=False, shorten=False)
+POSEGPT_PRESETS = {
+    "paper": PoseGPTPreset(
+        PoseGPTConfig(),
+        MotionRecipe(epochs=1200, batch_clips=64, learning_rate=5e-5, disturbance=_PLAIN),
+        MotionRecipe(epochs=30, batch_clips=64, learning_rate=5e-5, disturbance=_PLAIN),
+    ),
+    "small": PoseGPTPreset(
+        PoseGPTConfig(
+            label_dim=128, dim=128, layers=4, codec_dim=128, codec_feedforward=256, codec_layers=2, frames=128
+        ),
+        MotionRecipe(40, 32, 1e-3, 100, "cosine", max_gradient=1.0, disturbance=_PLAIN),
+        MotionRecipe(60, 32, 1e-3, 100, "cosine", max_gradient=1.0, disturbance=_PLAIN),
     ),
 }

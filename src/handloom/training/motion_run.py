@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 import torch
+from jaxtyping import Shaped
 
 from handloom.datasets.motions import MotionRecording, stored_motions
 from handloom.datasets.store import Store
@@ -81,6 +83,13 @@ def split_or_none(stores: Sequence[Store], training: str) -> list[MotionRecordin
         return []
     chosen = [store for store in stores if any(item.split == VALIDATION for item in store.recordings)]
     return stored_motions(chosen, VALIDATION)
+
+
+def padded(values: Shaped[np.ndarray, "n *rest"], length: int, dtype: type) -> torch.Tensor:
+    """The rows of an array and zeros behind them, `length` in all."""
+    out = np.zeros((length, *values.shape[1:]), dtype)
+    out[: len(values)] = values
+    return torch.from_numpy(out)
 
 
 def _stack(samples: Sequence[Sample]) -> Sample:
