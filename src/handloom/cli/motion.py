@@ -144,7 +144,7 @@ def refine(
     """Make the poses of a result one motion: less jitter, short gaps closed; whichever tracker they are from.
 
     Args:
-        result: Result folder of `handloom track`, or its hands.parquet.
+        result: Result folder of `handloom track`, its hands.parquet, or a recording of a Leap Motion or HoloLens.
         out: Folder for hands.parquet and run.json; by default the result's name with -refined.
         weights: Folder of a run of ghtt-pose or ghtt-action; by default the weights that come with Handloom.
         device: Where to compute.
@@ -170,7 +170,7 @@ def recognise(
     """Name the actions in a result, clip by clip.
 
     Args:
-        result: Result folder of `handloom track`, or its hands.parquet.
+        result: Result folder of `handloom track`, its hands.parquet, or a recording of a Leap Motion or HoloLens.
         out: Folder for hands.parquet with the actions, actions.parquet with the scores of all clips, and run.json; by
             default the result's name with -actions.
         weights: Folder of a run of ghtt-action; by default the weights that come with Handloom.
@@ -206,7 +206,7 @@ def forecast(
     """Predict how the hands of a result go on: several futures, as a fan, in 3D, and in Parquet.
 
     Args:
-        result: Result folder of `handloom track`, or its hands.parquet.
+        result: Result folder of `handloom track`, its hands.parquet, or a recording of a Leap Motion or HoloLens.
         seconds: How far ahead.
         samples: Number of futures; the first is the mean.
         out: Folder for forecast.parquet, fan.png, hands.parquet (what was observed) and run.json; by default the
@@ -230,6 +230,8 @@ def forecast(
 
 
 def _beside(result: Path, what: str) -> Path:
+    if result.is_file() and result.name != "hands.parquet":
+        return result.with_name(f"{result.name.split('.')[0]}-{what}")
     folder = result if result.is_dir() else result.parent
     return folder.absolute().with_name(f"{folder.absolute().name}-{what}")
 

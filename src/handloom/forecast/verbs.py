@@ -19,7 +19,8 @@ from handloom.forecast.recognise import ClipScores, Recogniser
 from handloom.forecast.refine import Refiner
 from handloom.formats.atomic import replacing
 from handloom.formats.futures import FUTURES_FILE, write_futures
-from handloom.formats.result import HANDS_FILE, RUN_FILE, TRUTH_FILE, read_run, read_track, write_json, write_track
+from handloom.formats.result import HANDS_FILE, RUN_FILE, TRUTH_FILE, read_run, write_json, write_track
+from handloom.formats.tracks import read_any_track
 from handloom.futures import Futures
 from handloom.hands import HandTrack
 from handloom.metrics.track import jitter
@@ -67,7 +68,7 @@ class Place:
 
 def refine(place: Place, weights: Path | None, device: Device) -> tuple[str, Rows]:
     """Write the refined track; title and rows for the terminal. Raises InputError, OutputError."""
-    track = read_track(place.result)
+    track = read_any_track(place.result)
     refined = Refiner.from_pretrained(weights, device).refine(track)
     notes = rate_notes(track)
     filled = int((refined.valid & ~track.valid).sum())
@@ -87,7 +88,7 @@ def recognise(
     place: Place, weights: Path | None, device: Device, object_name: str | None, whole: bool, threshold: float
 ) -> tuple[str, Rows]:
     """Write the track with its actions, and the scores of all clips. Raises InputError, OutputError."""
-    track = read_track(place.result)
+    track = read_any_track(place.result)
     found, scores = Recogniser.from_pretrained(weights, device, threshold).recognise(track, object_name, whole)
     notes = rate_notes(track)
     place.write(found, {"actions": [_segment(action) for action in found.actions]}, ["actions by G-HTT", *notes])
@@ -114,7 +115,7 @@ def forecast(
 
     If the track goes on behind `at_s`, the rows compare the futures, and both plain forecasts, with what came.
     """
-    track = read_track(place.result)
+    track = read_any_track(place.result)
     observed = track if at_s is None else track[: int(np.searchsorted(track.times_s, at_s + 1e-9))]
     if not len(observed):
         raise InputError(f"nothing is observed before {at_s:g} s; the track begins at {track.times_s[0]:.3f} s")
