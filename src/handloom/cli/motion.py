@@ -14,8 +14,9 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def train_ghtt_pose(
-    data: tuple[Path, ...],
     out: Path,
+    data: tuple[Path, ...] = (),
+    tracks: tuple[Path, ...] = (),
     preset: Preset = "small",
     split: str = "train",
     epochs: int | None = None,
@@ -29,8 +30,9 @@ def train_ghtt_pose(
     """Train G-HTT's block P on the motion of one or several stores, labelled or not; resumable.
 
     Args:
-        data: Stores; pictures are not needed (handloom simulate ... --no-pictures).
         out: Folder of the run: settings, log.csv, curves.html, checkpoints, and in the end model/.
+        data: Stores; pictures are not needed (handloom simulate ... --no-pictures).
+        tracks: Results, or recordings of a Leap Motion (.json, .json.xz) or HoloLens (.csv), to train on, too.
         preset: paper, as published, for a GPU; or small, for 2 CPU cores.
         split: Of the stores.
         epochs: Instead of the preset's.
@@ -43,12 +45,13 @@ def train_ghtt_pose(
     """
     with needing_torch():
         from handloom.training.ghtt_pose import train_ghtt_pose as run_training
-        from handloom.training.motion_run import MotionOptions
+        from handloom.training.motion_run import MotionOptions, recordings_of_tracks
 
     options = MotionOptions(
         preset, split, seed, epochs, batch_clips, learning_rate, device, checkpoint_minutes, max_steps
     )
-    _train(lambda **listeners: run_training(data, out, options, **listeners))
+    more = recordings_of_tracks(tracks)
+    _train(lambda **listeners: run_training(data, out, options, more=more, **listeners))
 
 
 def train_ghtt_action(

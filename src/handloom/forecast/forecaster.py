@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from handloom.datasets.motion_clips import MotionClips, motion_clips
 from handloom.datasets.motions import motion_of_track
@@ -88,8 +88,7 @@ class Forecaster:
         Raises:
             InputError: no hand at the end, a time or number that is not positive, or beyond what P.b was trained for.
         """
-        rate, t = self.pose.config.frame_rate, self.pose.config.clip_frames
-        frames = round(seconds * rate) if np.isfinite(seconds) else 0
+        frames = round(seconds * self.pose.config.frame_rate) if np.isfinite(seconds) else 0
         if frames < 1 or samples < 1:
             raise InputError(
                 f"a forecast needs a time > 0 and a sample or more; found {seconds:g} s, {samples} samples"
@@ -102,34 +101,57 @@ class Forecaster:
             raise InputError(
                 f"path b was trained to look {self.longest_s:.2f} s ahead, not {seconds:g} s; use path a or less time"
             )
-        recording = motion_of_track(track, "track")
-        motion = recording.motion.part(
-            slice(-t * (self.recogniser.action.config.steps if self.recogniser else 1), None)
-        )
+        motion = motion_of_track(track, "track", last=self.observed_frames).motion
+        rows = self._object_rows(track, motion, object_name) if path == "b" else None
+        joints, valid = self.predict(motion, frames, samples, path, rows, seed)
+        if track.frame == "camera" and track.world_from_camera is not None:
+            joints = apply_rigid(invert_rigid(_last_pose(track))[None, None, None], joints)
+        times = track.times_s[-1] + np.arange(1, frames + 1) / self.pose.config.frame_rate
+        return Futures(times, joints, valid, track.frame, path)
+
+    @property
+    def observed_frames(self) -> int:
+        """The most frames that are looked at, at 30 per second."""
+        clips = 1 if self.recogniser is None else self.recogniser.action.config.steps
+        return clips * self.pose.config.clip_frames
+
+    def predict(
+        self,
+        motion: HandMotion,
+        frames: int,
+        samples: int,
+        path: Literal["a", "b"],
+        objects: Int[np.ndarray, "clips"] | None = None,
+        seed: int = 0,
+    ) -> tuple[Float[np.ndarray, "samples frames 2 21 3"], Bool[np.ndarray, "2 21"]]:
+        """The same on features: joints in the frame of the motion, NaN where not predicted, and which are predicted.
+
+        Args:
+            motion: what is observed, as a sequence of its own.
+            frames, samples, path, seed: see `forecast`.
+            objects: for path "b" the row of the object in every observed clip, -1 for unknown.
+
+        Raises:
+            InputError: no hand in the last 16 frames.
+        """
+        t = self.pose.config.clip_frames
         recent = np.asarray(motion.known[-t:].any(0))
         if len(motion.present) < SHORTEST_OBSERVATION or not recent.any():
             raise InputError(
                 "a forecast needs a hand in the last 16 frames (at 30 per second), and two frames of it or more; the "
                 f"last {len(motion.present[-t:])} frames show none"
             )
-        noise = np.random.Generator(np.random.Philox(seed)).normal(
-            size=(samples, -(-frames // t), self.pose.config.dim)
-        )
+        rng = np.random.Generator(np.random.Philox(seed))
+        noise = rng.normal(size=(samples, -(-frames // t), self.pose.config.dim))
         noise[0] = 0
         if path == "a":
             features = self._short(motion, noise)
         else:
-            rows = self._object_rows(track, motion, object_name)
-            features = self._long(motion, noise, rows)
-        base = motion.camera_from_hand[-1]
+            clips = -(-len(motion.present) // t)
+            features = self._long(motion, noise, np.full(clips, -1) if objects is None else objects)
         sizes = np.array([_mean(motion.sizes_m[-t:, hand], motion.present[-t:, hand]) for hand in range(2)])
-        joints = joints_from_features(features[:, :frames], base, sizes[None])
-        if track.frame == "camera" and track.world_from_camera is not None:
-            joints = apply_rigid(invert_rigid(_last_pose(track))[None, None, None], joints)
-        joints = np.where(recent[..., None], joints, np.nan)
-        # The observation ends on the grid of 30 frames per second, at most one of its steps before the track.
-        end = track.times_s[0] + (len(recording) - 1) / rate
-        return Futures(end + np.arange(1, frames + 1) / rate, joints, recent, track.frame, path)
+        joints = joints_from_features(features[:, :frames], motion.camera_from_hand[-1], sizes[None])
+        return np.where(recent[..., None], joints, np.nan), recent
 
     def _short(self, motion: HandMotion, noise: np.ndarray) -> Float[np.ndarray, "samples frames 153"]:
         clip = last_clip(motion, self.pose.config.clip_frames)

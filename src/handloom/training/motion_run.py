@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Shaped
 
-from handloom.datasets.motions import MotionRecording, stored_motions
+from handloom.datasets.motions import MotionRecording, motion_of_track, stored_motions
 from handloom.datasets.store import Store
 from handloom.datasets.store_digest import store_digest
+from handloom.formats.tracks import read_any_track
 from handloom.training.ghtt_recipe import MotionRecipe
 
 VALIDATION = "val"
@@ -75,6 +77,11 @@ def about_stores(stores: Sequence[Store], split: str, more: Sequence[MotionRecor
     """What a training is about, as far as its data goes."""
     digests = {store.root.name: store_digest(store) for store in stores}
     return {"stores": digests, "split": split, "more": sorted(recording.name for recording in more)}
+
+
+def recordings_of_tracks(paths: Sequence[Path]) -> list[MotionRecording]:
+    """Recordings of results and devices. Raises InputError as their readers."""
+    return [motion_of_track(read_any_track(path), path.name) for path in paths]
 
 
 def split_or_none(stores: Sequence[Store], training: str) -> list[MotionRecording]:
