@@ -17,7 +17,7 @@ def recording(frames=80, speed=(0.3, 0.0, 0.0)):
     from handloom.datasets.motions import MotionRecording
     from handloom.geometry.motion_features import hand_motion
 
-    hands = np.stack([open_hand() * [-1, 1, 1], open_hand() + [0.3, 0, 0]])
+    hands = np.stack([open_hand() * [-1, 1, 1], open_hand() + np.array([0.3, 0, 0])])
     joints = hands + np.arange(frames)[:, None, None, None] / 30 * np.array(speed)
     return MotionRecording("made up", "", hand_motion(joints), joints)
 

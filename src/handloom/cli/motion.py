@@ -232,6 +232,27 @@ def forecast(
     print_rows(*verbs.forecast(place, weights, device, seconds, samples, path, at_s, object_name, spread, seed, video))
 
 
+def camera_motion(
+    result: tyro.conf.Positional[Path], out: Path | None = None, video: Path | None = None, overwrite: bool = False
+) -> None:
+    """Estimate how the camera of a result moved, from the background of its video; marked as estimated.
+
+    What comes out can be refined, recognised and forecast in a frame that rests. Not needed where camera poses are
+    known, or the camera stood still.
+
+    Args:
+        result: Result folder of `handloom track`.
+        out: Folder for hands.parquet with camera poses, and run.json; by default the result's name with -world.
+        video: The video, where it is not where run.json says.
+        overwrite: Replace what is already there.
+    """
+    with needing_torch():
+        from handloom.forecast import verbs
+    from handloom.terminal import print_rows
+
+    print_rows(*verbs.camera_motion(verbs.Place(result, out or _beside(result, "world"), overwrite), video))
+
+
 def _beside(result: Path, what: str) -> Path:
     if result.is_file() and result.name != "hands.parquet":
         return result.with_name(f"{result.name.split('.')[0]}-{what}")

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from handloom.errors import InputError, OutputError
+from handloom.estimators.camera_motion import estimate_camera_motion
 from handloom.estimators.htt_network import Device
 from handloom.forecast.against import forecast_rows
 from handloom.forecast.forecaster import SPREAD, Forecaster, Way
@@ -22,6 +23,7 @@ from handloom.formats.futures import FUTURES_FILE, write_futures
 from handloom.formats.result import HANDS_FILE, RUN_FILE, TRUTH_FILE, read_run, write_json, write_track
 from handloom.formats.tracks import read_any_track
 from handloom.futures import Futures
+from handloom.geometry import invert_rigid, vector_from_rotation
 from handloom.hands import HandTrack
 from handloom.metrics.track import jitter
 from handloom.rows import Rows
@@ -29,6 +31,7 @@ from handloom.video import FrameLookup, Recording, open_source
 from handloom.view.fan import draw_fan
 
 SCORES, FAN = "actions.parquet", "fan.png"
+ESTIMATED = "estimated from the video"
 RATE = 30.0
 
 
@@ -138,14 +141,51 @@ def forecast(
     return "Motion predicted", rows
 
 
+def camera_motion(place: Place, video: Path | None) -> tuple[str, Rows]:
+    """Write the track with camera poses that are estimated from its video. Raises InputError, OutputError."""
+    track, run = read_any_track(place.result), place.run()
+    if track.world_from_camera is not None:
+        raise InputError(f"{place.result} knows its camera's poses already; there is nothing to estimate")
+    if track.camera is None:
+        raise InputError(f"{place.result} has no camera; track with --camera or --fov, so that pixels have directions")
+    video = video or _video_of(run)
+    if video is None:
+        raise InputError("camera motion is seen in the video, and run.json names none that is there; give --video")
+    with open_source(video, mirrored=bool(run.get("arguments", {}).get("mirrored"))) as opened:
+        if not isinstance(opened, Recording):
+            raise InputError(f"{video} is no recording; give a video file or a folder of pictures")
+        look = FrameLookup(opened)
+        count = opened.info.frame_count or 0
+        found = estimate_camera_motion((look(k) for k in range(count)), track, track.camera)
+    lost = int((~found.followed).sum())
+    note = f"camera poses are estimated from the video ({lost} of {len(track)} frames could not be followed)"
+    moved = replace(track, world_from_camera=found.world_from_camera)
+    place.write(moved, {"camera_motion": {"source": ESTIMATED, "not_followed": lost}}, [note])
+    way = np.linalg.norm(np.diff(found.world_from_camera[:, :3, 3], axis=0), axis=-1).sum()
+    steps = invert_rigid(found.world_from_camera[:-1]) @ found.world_from_camera[1:]
+    turns = vector_from_rotation(steps[:, :3, :3])
+    rows = [
+        ("frames", str(len(track))),
+        ("not followed", str(lost)),
+        ("camera's way", f"{way:.2f} m; the unit is only as good as the hands' distance"),
+        ("camera's turns", f"{np.degrees(np.linalg.norm(turns, axis=-1).sum()):.0f} degrees in all"),
+        ("results", str(place.out)),
+    ]
+    return "Camera motion estimated", rows
+
+
+def _video_of(run: Mapping[str, Any]) -> Path | None:
+    source = run.get("input", {})
+    path = Path(source.get("path", ""))
+    return path if source.get("frames") and path.exists() else None
+
+
 def write_fan(path: Path, place: Place, observed: HandTrack, futures: Futures, video: Path | None) -> str:
     """Draw the fan over the last observed picture, or over black without one; says which, or why there is none."""
     if observed.camera is None or futures.frame != "camera":
         return "none: the track has no camera"
     run = place.run()
-    source = run.get("input", {})
-    if video is None and source.get("frames") and Path(source.get("path", "")).exists():
-        video = Path(source["path"])
+    video = video or _video_of(run)
     size = observed.camera.height, observed.camera.width
     image, said = np.zeros((*size, 3), np.uint8), f"{path}, without the picture: no video"
     if video is not None:
@@ -176,7 +216,7 @@ def rate_notes(track: HandTrack) -> list[str]:
     if abs(track.frame_rate / RATE - 1) > 0.02:
         notes.append(f"resampled from {track.frame_rate:.3g} to {RATE:g} frames per second for the network")
     if track.frame == "camera" and track.world_from_camera is None:
-        notes.append("no camera poses: the camera is taken to be still")
+        notes.append("no camera poses: the camera is taken to be still (see handloom camera-motion)")
     return notes
 
 
