@@ -67,7 +67,7 @@ def test_a_window_is_what_the_recording_holds(store):
     from handloom.training.ghtt_samples import Disturbance, PoseSamples
 
     recordings = stored_motions([Store(store)], "train")
-    plain = PoseSamples(recordings, 16, 8, Disturbance(noise=False, shorten=False), None)
+    plain = PoseSamples(recordings, 16, 8, Disturbance(noise=0.0, shorten=False), None)
     sample = plain[0, 1]
     part = recordings[0].motion.part(slice(16, 48))
     np.testing.assert_allclose(sample.target.features, part.features.astype(np.float32))

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy, mse_loss, scaled_dot_product_atte
 
 from handloom.errors import InputError
 from handloom.geometry.motion_features import FEATURES
-from handloom.models.motion_vae import PoseEmbedding, pose_head
+from handloom.models.motion_vae import PoseEmbedding, PoseHead
 from handloom.models.transformer import EncoderLayer, sine_positions
 
 HALVING = 2
@@ -106,7 +106,7 @@ class MotionCodec(nn.Module):
         self.to_code, self.from_code = nn.Linear(c.dim, c.code_dim), nn.Linear(c.code_dim, c.dim)
         self.codes = nn.Parameter(torch.randn(c.books, c.entries, c.code_dim // c.books))
         self.pairs_out = nn.Linear(c.dim, HALVING * c.dim)
-        self.head = pose_head(c.dim)
+        self.head = PoseHead(c.dim)
 
     def encode(self, features: Float[Tensor, "B T 153"], known: Bool[Tensor, "B T 42"]) -> Coded:
         """Codes of sequences; T is even."""

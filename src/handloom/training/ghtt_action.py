@@ -19,11 +19,12 @@ from handloom.formats.weights import save_pretrained
 from handloom.label_vectors import action_vectors, object_vectors
 from handloom.models.ghtt_action import ActionBlock, ActionBlockConfig
 from handloom.models.ghtt_pose import PoseBlock
-from handloom.models.motion_vae import Encoded
+from handloom.models.motion_vae import Encoded, set_statistics
 from handloom.progress import Progress, silent
 from handloom.training.action_samples import ActionSample, ActionSamples
 from handloom.training.ghtt_loss import ACTION_WEIGHTS, ActionLoss, action_loss
 from handloom.training.ghtt_recipe import ACTION_PRESETS, MotionRecipe
+from handloom.training.ghtt_samples import feature_statistics
 from handloom.training.loop import Loop, LoopOptions, LossTerms
 from handloom.training.motion_run import MotionOptions, about_stores, on_device, split_or_none, stacked
 from handloom.training.processes import local_device, processes
@@ -172,6 +173,8 @@ def train_ghtt_action(
             model = ActionBlock(config)
             for buffer, values in zip((model.action_vectors, model.object_vectors), vectors):
                 buffer.copy_(torch.from_numpy(values))
+            if recipe.normalise:
+                set_statistics(model, *feature_statistics(recordings))
             block.to(device)
             ActionStage(
                 model=model,

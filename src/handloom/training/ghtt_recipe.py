@@ -16,6 +16,7 @@ class MotionRecipe(Schedule):
     Attributes:
         disturbance: of observed motion.
         skip: how often a decoder reads the encoder's tokens beside the latent.
+        normalise: count features from the training data's mean in its spreads; the paper does not.
         mid_noise: standard deviation of the noise on mid-levels that A reads, in their own standard deviations.
     """
 
@@ -26,6 +27,7 @@ class MotionRecipe(Schedule):
     disturbance: Disturbance = field(default_factory=Disturbance)
     skip: float = 0.5
     mid_noise: float = 1.0
+    normalise: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ POSE_PRESETS = {
             warm_up_steps=200,
             schedule="cosine",
             max_gradient=1.0,
-            disturbance=Disturbance(hide=0.15),
+            normalise=True,
+            disturbance=Disturbance(vary=True, hide=0.15),
         ),
     ),
 }
@@ -75,6 +78,7 @@ ACTION_PRESETS = {
             warm_up_steps=100,
             schedule="cosine",
             max_gradient=1.0,
+            normalise=True,
             mid_noise=0.3,
         ),
     ),
@@ -90,7 +94,7 @@ class PoseGPTPreset:
     recipe: MotionRecipe
 
 
-_PLAIN = Disturbance(noise=False, shorten=False)
+_PLAIN = Disturbance(noise=0.0, shorten=False)
 POSEGPT_PRESETS = {
     "paper": PoseGPTPreset(
         PoseGPTConfig(),
@@ -101,7 +105,7 @@ POSEGPT_PRESETS = {
         PoseGPTConfig(
             label_dim=128, dim=128, layers=4, codec_dim=128, codec_feedforward=256, codec_layers=2, frames=128
         ),
-        MotionRecipe(40, 32, 1e-3, 100, "cosine", max_gradient=1.0, disturbance=_PLAIN),
-        MotionRecipe(60, 32, 1e-3, 100, "cosine", max_gradient=1.0, disturbance=_PLAIN),
+        MotionRecipe(40, 32, 1e-3, 100, "cosine", max_gradient=1.0, disturbance=_PLAIN, normalise=True),
+        MotionRecipe(60, 32, 1e-3, 100, "cosine", max_gradient=1.0, disturbance=_PLAIN, normalise=True),
     ),
 }

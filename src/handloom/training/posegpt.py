@@ -16,11 +16,12 @@ from handloom.errors import InputError
 from handloom.estimators.htt_torch import choose_device
 from handloom.formats.weights import load_pretrained, save_pretrained
 from handloom.label_vectors import action_vectors
+from handloom.models.motion_vae import set_statistics
 from handloom.models.posegpt import HALVING, CodecConfig, MotionCodec, PoseGPT, PoseGPTConfig
 from handloom.progress import Progress, silent
 from handloom.training.ghtt_loss import counted_l1
 from handloom.training.ghtt_recipe import POSEGPT_PRESETS, MotionRecipe
-from handloom.training.ghtt_samples import counted
+from handloom.training.ghtt_samples import counted, feature_statistics
 from handloom.training.loop import Loop, LoopOptions, LossTerms
 from handloom.training.motion_run import MotionOptions, about_stores, on_device, padded, stacked
 from handloom.training.processes import Processes, local_device, processes
@@ -227,6 +228,8 @@ def train_posegpt(
         codec = MotionCodec(config.codec)
         samples = MotionSamples(recordings, untrimmed, frames, options.seed)
         recipe = options.applied(preset.codec_recipe)
+        if recipe.normalise:
+            set_statistics(codec, *feature_statistics(recordings))
         if not run.train(CodecStage, codec, recipe, samples, codec_folder, described(config.codec)):
             return None
         model = PoseGPT(config)
