@@ -152,7 +152,7 @@ def identity_features(count: int) -> np.ndarray:
 
 @pytest.mark.parametrize("spacing", [1, 2])
 def test_pose_noise_has_the_stated_spread(spacing):
-    noisy = add_pose_noise(identity_features(20_000), np.random.default_rng(1), spacing)
+    noisy = add_pose_noise(identity_features(20_000), np.random.default_rng(1), spacing=spacing)
     assert abs(noisy[:, :126].std() / 0.025 - 1) < 0.01
     for start, angle, length in (
         (126, np.pi / 144 * spacing, 0.075 * spacing),

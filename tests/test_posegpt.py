@@ -8,18 +8,18 @@ from with_torch import needs_torch, torch
 pytestmark = needs_torch
 
 
-def codec_config(**changes):
-    from handloom.models.posegpt import CodecConfig
+def config(**changes):
+    from handloom.models.posegpt import PoseGPTConfig
 
-    small = {"dim": 32, "heads": 4, "feedforward": 64, "layers": 1, "entries": 8, "code_dim": 16, "frames": 32}
-    return CodecConfig(**(small | changes))
+    codec = {"codec_dim": 32, "codec_feedforward": 64, "codec_layers": 1, "entries": 8, "code_dim": 16, "frames": 32}
+    return PoseGPTConfig(**({"label_dim": 8, "dim": 32, "heads": 4, "layers": 2} | codec | changes))
 
 
 def network(**changes):
-    from handloom.models.posegpt import PoseGPT, PoseGPTConfig
+    from handloom.models.posegpt import PoseGPT
 
     torch.manual_seed(0)
-    return PoseGPT(PoseGPTConfig(codec_config(**changes), label_dim=8, dim=32, heads=4, layers=2)).eval()
+    return PoseGPT(config(**changes)).eval()
 
 
 def motion(frames=16):
@@ -82,4 +82,4 @@ def test_it_learns_a_sequence_by_heart_and_draws_it():
 
 def test_sizes_that_do_not_go_together_are_refused():
     with pytest.raises(InputError, match="books must divide code_dim"):
-        codec_config(code_dim=15)
+        network(code_dim=15)

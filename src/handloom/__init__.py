@@ -11,14 +11,20 @@ Names are imported on first use, so that `import handloom` stays light.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from handloom.forecast.forecaster import Forecaster
+    from handloom.forecast.recognise import Recogniser
+    from handloom.forecast.refine import Refiner
     from handloom.formats.result import read_track as load
     from handloom.hands import HandTrack
     from handloom.tracking.pipeline import track
 
 __version__ = "0.1.0"
-__all__ = ["HandTrack", "load", "track"]
+__all__ = ["Forecaster", "HandTrack", "Recogniser", "Refiner", "load", "track"]
 
 _HOMES = {
+    "Forecaster": ("handloom.forecast.forecaster", "Forecaster"),
+    "Recogniser": ("handloom.forecast.recognise", "Recogniser"),
+    "Refiner": ("handloom.forecast.refine", "Refiner"),
     "HandTrack": ("handloom.hands", "HandTrack"),
     "load": ("handloom.formats.result", "read_track"),
     "track": ("handloom.tracking.pipeline", "track"),

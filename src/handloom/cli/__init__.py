@@ -8,14 +8,44 @@ import tyro
 from handloom import __version__
 from handloom.cli.bench import bench
 from handloom.cli.data import check, datasets, prepare, simulate
-from handloom.cli.learn import evaluate, export, import_weights, train
+from handloom.cli.learn import evaluate, export, import_weights, train_htt
+from handloom.cli.motion import (
+    camera_motion,
+    forecast,
+    recognise,
+    refine,
+    train_ghtt_action,
+    train_ghtt_pose,
+    train_posegpt,
+)
 from handloom.cli.reproduce import reproduce
 from handloom.cli.video import info, track, view
 from handloom.errors import HandloomError
 
 app = tyro.extras.SubcommandApp()
-for verb in (track, view, info, simulate, prepare, check, datasets, train, evaluate, export, reproduce):
+for verb in (
+    track,
+    view,
+    info,
+    simulate,
+    prepare,
+    check,
+    datasets,
+    evaluate,
+    export,
+    refine,
+    recognise,
+    forecast,
+    reproduce,
+):
     app.command(verb)
+train = tyro.extras.SubcommandApp()
+train.command(name="htt")(train_htt)
+train.command(name="ghtt-pose")(train_ghtt_pose)
+train.command(name="ghtt-action")(train_ghtt_action)
+train.command(name="posegpt")(train_posegpt)
+app.command(name="camera-motion")(camera_motion)
+app.command(train, name="train", help="Train a network on stores; resumable.")
 app.command(name="import-weights")(import_weights)
 app.command(bench, name="bench", help="Measure speed and accuracy on your machine.")
 

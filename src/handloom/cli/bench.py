@@ -109,3 +109,49 @@ def bench_metrics(frames: int = 23_391) -> None:
     from handloom.terminal import print_rows
 
     print_rows(*measure_metrics(frames))
+
+
+@bench.command(name="forecast")
+def bench_forecast(
+    recordings: tyro.conf.Positional[tuple[Path, ...]],
+    weights: Path | None = None,
+    split: str = "test",
+    samples: int = 20,
+) -> None:
+    """Forecasts of G-HTT's path P.a at 0.25, 0.5 and 1 s, against hands that stay and hands that go straight on.
+
+    Args:
+        recordings: Stores, results, recordings of a Leap Motion (.json, .json.xz) or HoloLens (.csv).
+        weights: Folder of a run of ghtt-pose or ghtt-action; by default the weights that come with Handloom.
+        split: Of stores.
+        samples: Futures of which the best is shown, too.
+    """
+    with needing_torch():
+        from handloom.benchmarks.motion import measure_forecasts
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_forecasts(recordings, weights, split, samples))
+
+
+@bench.command(name="refine")
+def bench_refine(
+    recordings: tyro.conf.Positional[tuple[Path, ...]],
+    weights: Path | None = None,
+    split: str = "test",
+    noise_mm: float = 3.0,
+    gap_frames: int = 5,
+) -> None:
+    """Refinement by G-HTT of recordings that are disturbed on purpose, and of gaps that are cut into them.
+
+    Args:
+        recordings: As for `bench forecast`.
+        weights: As for `bench forecast`.
+        split: Of stores.
+        noise_mm: Standard deviation of every coordinate's noise; of the whole hand's, three times as much.
+        gap_frames: Length of the gaps; each hand has one per second. 0 for none.
+    """
+    with needing_torch():
+        from handloom.benchmarks.motion import measure_refinement
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_refinement(recordings, weights, split, noise_mm, gap_frames))

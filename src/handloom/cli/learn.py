@@ -9,8 +9,7 @@ import tyro
 from handloom.cli.machine import needing_torch
 
 
-def train(
-    network: tyro.conf.Positional[Literal["htt"]],
+def train_htt(
     data: Path,
     out: Path,
     preset: Literal["paper", "small"] = "paper",
@@ -30,12 +29,11 @@ def train(
     checkpoint_minutes: float = 5.0,
     max_steps: int | None = None,
 ) -> None:
-    """Train a network on a store; killed at any moment, the same command goes on. Ctrl-C writes a checkpoint first.
+    """Train HTT on a store; killed at any moment, the same command goes on. Ctrl-C writes a checkpoint first.
 
-    Several GPUs: torchrun --nproc-per-node N -m handloom train ...
+    Several GPUs: torchrun --nproc-per-node N -m handloom train htt ...
 
     Args:
-        network: Which.
         data: The store.
         out: Folder of the run: settings, log.csv, curves.html, checkpoints, and in the end model/.
         preset: paper, as published, for a GPU; or small, for 2 CPU cores and without pre-trained weights.
@@ -57,7 +55,8 @@ def train(
         max_steps: End after so many steps, as if interrupted.
     """
     with needing_torch():
-        from handloom.training.htt import TrainOptions, train_htt
+        from handloom.training.htt import TrainOptions
+        from handloom.training.htt import train_htt as run_training
     from handloom.terminal import ProgressBar, print_rows
     from handloom.tracking.interrupt import Interruption
 
@@ -66,7 +65,7 @@ def train(
         learning_rate, precision, device, workers, checkpoint_minutes, max_steps,
     )  # fmt: skip
     with ProgressBar("steps") as progress, Interruption() as interruption:
-        weights = train_htt(data, out, options, progress=progress, should_stop=lambda: interruption.requested)
+        weights = run_training(data, out, options, progress=progress, should_stop=lambda: interruption.requested)
     if weights is not None:
         print_rows(
             "Training finished", [("weights", str(weights)), ("score it", f"handloom evaluate {out} --data ...")]

@@ -60,10 +60,23 @@ def stored_motions(stores: Iterable[Store], split: str) -> list[MotionRecording]
     return [_recording(store, item) for store in stores for item in recordings_of(store, split)]
 
 
-def motion_of_track(track: HandTrack, name: str, subject: str = "") -> MotionRecording:
-    """A track as a recording at 30 frames per second, in the world if it says where the camera was."""
+def motion_of_track(track: HandTrack, name: str, subject: str = "", last: int | None = None) -> MotionRecording:
+    """A track as a recording at 30 frames per second, in the world if it says where the camera was.
+
+    Args:
+        track: of one frame or more.
+        name, subject: of the recording.
+        last: keep at most so many frames of its end; they are then counted back from its last frame, which else lies
+            up to a frame behind the recording's.
+    """
+    first_s, last_s = float(track.times_s[0]), float(track.times_s[-1])
+    if last is not None:
+        count = min(last, len(even_times(first_s, last_s, FRAME_RATE)))
+        first_s = last_s - (count - 1) / FRAME_RATE
+        # One frame more in front, to interpolate from.
+        track = track[max(int(np.searchsorted(track.times_s, first_s)) - 1, 0) :]
     joints, valid = world_joints(track)
-    times = even_times(float(track.times_s[0]), float(track.times_s[-1]), FRAME_RATE)
+    times = even_times(first_s, last_s, FRAME_RATE)
     joints, valid = resample_joints(track.times_s, joints, valid, times)
     ends = [(np.searchsorted(times, [action.start_s - 1e-6, action.end_s - 1e-6]), action) for action in track.actions]
     segments = tuple(MotionSegment(a.label, "", int(start), int(end)) for (start, end), a in ends if end > start)

@@ -19,18 +19,20 @@ SHORT_OBSERVATION, SHORTEST = 0.25, 2
 
 
 def add_pose_noise(
-    features: Float[np.ndarray, "*batch 153"], rng: np.random.Generator, spacing: int = 1
+    features: Float[np.ndarray, "*batch 153"], rng: np.random.Generator, strength: float = 1.0, spacing: int = 1
 ) -> Float[np.ndarray, "*batch 153"]:
     """Observed motion features with noise, independent for every frame; `spacing` frames lie between two.
+
+    `strength` multiplies all standard deviations.
 
     Rotations turn by a normally distributed angle about an axis of uniformly random direction.
     """
     noisy = features.copy()
-    noisy[..., LOCAL_JOINTS] += rng.normal(0, JOINT_STD, noisy[..., LOCAL_JOINTS].shape)
+    noisy[..., LOCAL_JOINTS] += rng.normal(0, strength * JOINT_STD, noisy[..., LOCAL_JOINTS].shape)
     angle, length = VELOCITY_STD
     for part in VELOCITIES:
-        noisy[..., part] = _moved(features[..., part], rng, angle * spacing, length * spacing)
-    noisy[..., LEFT_TO_RIGHT] = _moved(features[..., LEFT_TO_RIGHT], rng, *PAIR_STD)
+        noisy[..., part] = _moved(features[..., part], rng, strength * angle * spacing, strength * length * spacing)
+    noisy[..., LEFT_TO_RIGHT] = _moved(features[..., LEFT_TO_RIGHT], rng, *(strength * std for std in PAIR_STD))
     return noisy
 
 

@@ -112,11 +112,11 @@ def local_joints(features: Float[Array, "*batch T 153"]) -> Float[Array, "*batch
 
 
 def joints_from_features(
-    features: Float[Array, "*batch T 153"],
-    camera_from_base: Float[Array, "*batch 2 4 4"],
-    sizes_m: Float[Array, "*batch #T 2"],
-) -> Float[Array, "*batch T 2 21 3"]:
-    """Joints in camera space from features of a motion that begins at a base.
+    features: Float[Array, "*#batch T 153"],
+    camera_from_base: Float[Array, "*#batch 2 4 4"],
+    sizes_m: Float[Array, "*#batch #T 2"],
+) -> Float[Array, "... T 2 21 3"]:
+    """Joints in camera space from features of a motion that begins at a base. Batch axes broadcast.
 
     Args:
         features: of the frames behind the base.

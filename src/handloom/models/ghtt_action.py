@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from handloom.errors import InputError
-from handloom.models.motion_vae import Encoded, MotionVAE, PoseEmbedding, pose_head
+from handloom.models.motion_vae import Encoded, MotionVAE, PoseEmbedding, PoseHead
 from handloom.models.transformer import sine_positions
 
 TEMPERATURE = 0.07
@@ -65,7 +65,7 @@ class ActionBlock(nn.Module):
         self.config = c = config
         poses = c.level == "pose"
         self.embedding = PoseEmbedding(c.dim) if poses else None
-        self.head = pose_head(c.dim) if poses else nn.Identity()
+        self.head = PoseHead(c.dim) if poses else nn.Identity()
         self.vae = MotionVAE(c.dim, c.heads, c.feedforward, c.layers, 2 * c.steps)
         self.label_in = nn.Linear(c.label_dim, c.dim)
         self.object_in = nn.Identity() if c.label_dim == c.dim else nn.Linear(c.label_dim, c.dim)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from handloom.models.motion_vae import Encoded, MotionVAE, PoseEmbedding, pose_head
+from handloom.models.motion_vae import Encoded, MotionVAE, PoseEmbedding, PoseHead
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class PoseBlock(nn.Module):
         self.config = c = config
         self.embedding = PoseEmbedding(c.dim)
         self.vae = MotionVAE(c.dim, c.heads, c.feedforward, c.layers, c.clip_frames)
-        self.head = pose_head(c.dim)
+        self.head = PoseHead(c.dim)
 
     def encode(
         self,

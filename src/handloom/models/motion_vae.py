@@ -67,10 +67,18 @@ class MotionVAE(nn.Module):
 
 
 class PoseEmbedding(nn.Module):
-    """The 153 features of a frame as a token; joints that are not known get a learned place."""
+    """The 153 features of a frame as a token; joints that are not known get a learned place.
+
+    `offset` and `scale`, the training data's mean and spread, are 0 and 1 unless `set_statistics` was told them.
+    """
+
+    offset: Tensor
+    scale: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()
+        self.register_buffer("offset", torch.zeros(FEATURES))
+        self.register_buffer("scale", torch.ones(FEATURES))
         self.placeholder = nn.Parameter(torch.zeros(1, JOINTS, 3))
         self.joints = nn.Linear(126, dim // 2)
         self.motion = nn.Linear(18, dim // 4)
@@ -86,12 +94,35 @@ class PoseEmbedding(nn.Module):
 
     def forward(self, features: Float[Tensor, "*batch 153"]) -> Float[Tensor, "*batch dim"]:
         """Tokens of features without holes."""
+        features = (features - self.offset) / self.scale
         parts = (self.joints, LOCAL_JOINTS), (self.motion, MOTION), (self.pair, LEFT_TO_RIGHT)
         return torch.cat([layer(features[..., part]) for layer, part in parts], -1)
 
 
-def pose_head(dim: int) -> nn.Sequential:
-    """Tokens to the 153 features of a frame."""
-    return nn.Sequential(
-        nn.Linear(dim, dim), nn.LeakyReLU(0.01), nn.Linear(dim, dim), nn.LeakyReLU(0.01), nn.Linear(dim, FEATURES)
-    )
+class PoseHead(nn.Sequential):
+    """Tokens to the 153 features of a frame; `offset` and `scale` as in `PoseEmbedding`."""
+
+    offset: Tensor
+    scale: Tensor
+
+    def __init__(self, dim: int) -> None:
+        hidden = nn.Linear(dim, dim), nn.LeakyReLU(0.01), nn.Linear(dim, dim), nn.LeakyReLU(0.01)
+        super().__init__(*hidden, nn.Linear(dim, FEATURES))
+        self.register_buffer("offset", torch.zeros(FEATURES))
+        self.register_buffer("scale", torch.ones(FEATURES))
+
+    def forward(self, tokens: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch 153"]:
+        """Features in their own units."""
+        return super().forward(tokens) * self.scale + self.offset
+
+
+def set_statistics(model: nn.Module, mean: Float[Tensor, "153"], spread: Float[Tensor, "153"]) -> None:
+    """Let a network's embeddings and heads count from the mean of its data, in units of their spread.
+
+    A step of the optimiser then means the same for a joint, which moves by tenths, and for a velocity, which moves by
+    hundredths and is summed up over a clip.
+    """
+    for part in model.modules():
+        if isinstance(part, PoseEmbedding | PoseHead):
+            part.offset.copy_(mean)
+            part.scale.copy_(spread)

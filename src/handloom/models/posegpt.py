@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy, mse_loss, scaled_dot_product_atte
 
 from handloom.errors import InputError
 from handloom.geometry.motion_features import FEATURES
-from handloom.models.motion_vae import PoseEmbedding, pose_head
+from handloom.models.motion_vae import PoseEmbedding, PoseHead
 from handloom.models.transformer import EncoderLayer, sine_positions
 
 HALVING = 2
@@ -106,7 +106,7 @@ class MotionCodec(nn.Module):
         self.to_code, self.from_code = nn.Linear(c.dim, c.code_dim), nn.Linear(c.code_dim, c.dim)
         self.codes = nn.Parameter(torch.randn(c.books, c.entries, c.code_dim // c.books))
         self.pairs_out = nn.Linear(c.dim, HALVING * c.dim)
-        self.head = pose_head(c.dim)
+        self.head = PoseHead(c.dim)
 
     def encode(self, features: Float[Tensor, "B T 153"], known: Bool[Tensor, "B T 42"]) -> Coded:
         """Codes of sequences; T is even."""
@@ -134,26 +134,47 @@ class PoseGPTConfig:
     """The shape of the language model, and of the codec whose words it speaks.
 
     Attributes:
-        codec: see there.
-        label_dim: of the action's text embedding.
+        actions: names whose text embeddings the weights carry.
+        label_dim: of those embeddings.
         dim, heads, layers: of the transformer.
         longest: the most frames that a sequence is told to have.
+        codec_dim, codec_heads, codec_feedforward, codec_layers, books, entries, code_dim, frames: see `CodecConfig`.
     """
 
-    codec: CodecConfig = CodecConfig()
+    actions: tuple[str, ...] = ()
     label_dim: int = 512
     dim: int = 256
     heads: int = 4
     layers: int = 8
     longest: int = 512
+    codec_dim: int = 384
+    codec_heads: int = 4
+    codec_feedforward: int = 1536
+    codec_layers: int = 6
+    books: int = 2
+    entries: int = 256
+    code_dim: int = 256
+    frames: int = 256
 
-    def __post_init__(self) -> None:
-        if isinstance(self.codec, dict):
-            object.__setattr__(self, "codec", CodecConfig(**self.codec))
+    @property
+    def codec(self) -> CodecConfig:
+        """The codec's own config."""
+        return CodecConfig(
+            self.codec_dim,
+            self.codec_heads,
+            self.codec_feedforward,
+            self.codec_layers,
+            self.books,
+            self.entries,
+            self.code_dim,
+            self.frames,
+        )
 
 
 class PoseGPT(nn.Module):
     """The language model, with its codec inside. Words stand step by step, within a step book by book."""
+
+    action_vectors: Tensor
 
     def __init__(self, config: PoseGPTConfig) -> None:
         super().__init__()
@@ -161,6 +182,7 @@ class PoseGPT(nn.Module):
         self.codec = MotionCodec(c.codec)
         words = c.codec.frames // HALVING * c.codec.books
         self.stack = CausalStack(c.dim, c.heads, 4 * c.dim, c.layers, words + 2)
+        self.register_buffer("action_vectors", torch.zeros(len(c.actions), c.label_dim))
         self.action_in, self.length_in = nn.Linear(c.label_dim, c.dim), nn.Embedding(c.longest + 1, c.dim)
         self.word_in = nn.Embedding(c.codec.books * c.codec.entries, c.dim)
         self.word_out = nn.ModuleList(nn.Linear(c.dim, c.codec.entries) for _ in range(c.codec.books))

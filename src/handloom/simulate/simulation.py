@@ -97,6 +97,8 @@ class Simulation(EpisodeSource):
     def read(self, name: str) -> Episode:
         """A recording whose pictures are drawn one by one. Raises InputError: there is none of this name."""
         take = self.take(name)
+        if not self.with_pictures:
+            return self.stored(take, tuple(take.stream(camera) for camera in range(len(take.cameras))))
         camera_men = draw(take, self.options.sensor)
         streams = tuple(
             replace(take.stream(camera), pictures=RenderedPictures(_as_rgb(picture)))

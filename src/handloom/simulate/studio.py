@@ -106,6 +106,24 @@ def simulate(
     return Simulated(out, len(simulation.names), frames, found)
 
 
+def simulate_poses(
+    rig: str, out: Path, options: Options = DEFAULTS, workers: int = 1, progress: Progress = silent
+) -> Simulated:
+    """Simulate a capture without drawing it: a native store of poses, labels and cameras, in a fraction of the time.
+
+    What happens is the same as in `simulate`.
+
+    Raises:
+        InputError, OutputError: as `simulate`; or a layout that needs pictures.
+    """
+    if options.layout is not Layout.NATIVE:
+        raise InputError(f"the layout {options.layout} needs pictures; without, only the native store can be made")
+    source = Simulation(rig, options)
+    source.with_pictures = False
+    done = prepare_episodes(source, out, options.size, (), workers, progress)
+    return Simulated(out, done.recordings, done.frames, done.found)
+
+
 def contact_sheet(
     rig: str,
     out_png: Path,

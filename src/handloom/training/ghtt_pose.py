@@ -14,11 +14,11 @@ from handloom.datasets.motions import FRAME_RATE, MotionRecording, open_stores, 
 from handloom.datasets.sampler import sample_rng
 from handloom.estimators.htt_torch import choose_device
 from handloom.models.ghtt_pose import PoseBlock
-from handloom.models.motion_vae import Encoded
+from handloom.models.motion_vae import Encoded, set_statistics
 from handloom.progress import Progress, silent
 from handloom.training.ghtt_loss import POSE_WEIGHTS, PoseLoss, pose_loss
 from handloom.training.ghtt_recipe import POSE_PRESETS, MotionRecipe
-from handloom.training.ghtt_samples import PoseSample, PoseSamples
+from handloom.training.ghtt_samples import PoseSample, PoseSamples, feature_statistics
 from handloom.training.loop import Loop, LoopOptions, LossTerms
 from handloom.training.motion_run import MotionOptions, about_stores, on_device, split_or_none, stacked
 from handloom.training.processes import local_device, processes
@@ -161,6 +161,8 @@ def train_ghtt_pose(
         model = PoseBlock(config)
         t, dim = config.clip_frames, config.dim
         recordings = [*stored_motions(stores, options.split), *more]
+        if recipe.normalise:
+            set_statistics(model, *feature_statistics(recordings))
         held_out = split_or_none(stores, options.split)
         stage = PoseStage(
             model=model,

@@ -1,8 +1,10 @@
 """How G-HTT is trained: the paper's way, and one for 2 CPU cores."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from handloom.models.ghtt_pose import PoseBlockConfig
+from handloom.models.posegpt import PoseGPTConfig
 from handloom.training.ghtt_samples import Disturbance
 from handloom.training.schedule import Schedule
 
@@ -14,6 +16,7 @@ class MotionRecipe(Schedule):
     Attributes:
         disturbance: of observed motion.
         skip: how often a decoder reads the encoder's tokens beside the latent.
+        normalise: count features from the training data's mean in its spreads; the paper does not.
         mid_noise: standard deviation of the noise on mid-levels that A reads, in their own standard deviations.
     """
 
@@ -24,6 +27,7 @@ class MotionRecipe(Schedule):
     disturbance: Disturbance = field(default_factory=Disturbance)
     skip: float = 0.5
     mid_noise: float = 1.0
+    normalise: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,14 @@ class PosePreset:
     """Shape and recipe of a P block."""
 
     config: PoseBlockConfig
+    recipe: MotionRecipe
+
+
+@dataclass(frozen=True)
+class ActionPreset:
+    """Shape and recipe of an A block; its width is that of P."""
+
+    config: dict[str, Any]
     recipe: MotionRecipe
 
 
@@ -45,9 +57,55 @@ POSE_PRESETS = {
             warm_up_steps=200,
             schedule="cosine",
             max_gradient=1.0,
-            disturbance=Disturbance(hide=0.15),
+            normalise=True,
+            disturbance=Disturbance(vary=True, hide=0.15),
         ),
     ),
 }
 """`paper`: as published; for a GPU. `small`: a tenth of the width squared, a third of the layers, and hands that go
 missing."""
+
+ACTION_PRESETS = {
+    "paper": ActionPreset(
+        {"label_dim": 512, "heads": 8, "feedforward": 2048, "layers": 9, "steps": 16}, MotionRecipe(200)
+    ),
+    "small": ActionPreset(
+        {"label_dim": 128, "heads": 6, "feedforward": 384, "layers": 2, "steps": 16},
+        MotionRecipe(
+            epochs=100,
+            batch_clips=64,
+            learning_rate=1e-3,
+            warm_up_steps=100,
+            schedule="cosine",
+            max_gradient=1.0,
+            normalise=True,
+            mid_noise=0.3,
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class PoseGPTPreset:
+    """Shapes and recipes of PoseGPT's two networks (docs/protocols.md, 3.7)."""
+
+    config: PoseGPTConfig
+    codec_recipe: MotionRecipe
+    recipe: MotionRecipe
+
+
+_PLAIN = Disturbance(noise=0.0, shorten=False)
+POSEGPT_PRESETS = {
+    "paper": PoseGPTPreset(
+        PoseGPTConfig(),
+        MotionRecipe(epochs=1200, batch_clips=64, learning_rate=5e-5, disturbance=_PLAIN),
+        MotionRecipe(epochs=30, batch_clips=64, learning_rate=5e-5, disturbance=_PLAIN),
+    ),
+    "small": PoseGPTPreset(
+        PoseGPTConfig(
+            label_dim=128, dim=128, layers=4, codec_dim=128, codec_feedforward=256, codec_layers=2, frames=128
+        ),
+        MotionRecipe(40, 32, 1e-3, 100, "cosine", max_gradient=1.0, disturbance=_PLAIN, normalise=True),
+        MotionRecipe(60, 32, 1e-3, 100, "cosine", max_gradient=1.0, disturbance=_PLAIN, normalise=True),
+    ),
+}

@@ -17,19 +17,24 @@ from handloom.geometry import invert_rigid
 from handloom.geometry.motion_features import PER_METRE, HandMotion, to_pose9
 from handloom.training.ghtt_loss import PoseTarget
 
+SMALLEST_SPREAD = 2e-3
+"""Of a feature that hardly ever changes."""
+
 
 @dataclass(frozen=True)
 class Disturbance:
     """What is done to observed motion in training.
 
     Attributes:
-        noise: of the paper, on every frame.
+        noise: strength of the paper's noise, which is on every frame; 1 as published.
+        vary: the strength is another one for every window, between none and `noise`.
         shorten: observe fewer frames at times, as the authors' code does.
         hide: how often a hand is hidden, in a stretch of the observed frames or in all of them. The paper's data
             always shows both hands; trackers do not.
     """
 
-    noise: bool = True
+    noise: float = 1.0
+    vary: bool = False
     shorten: bool = True
     hide: float = 0.0
 
@@ -113,10 +118,11 @@ class PoseSamples:
             first, last = np.sort(rng.integers(0, frames + 1, 2)) if rng.uniform() < 0.7 else (0, frames)
             hidden[first:last, rng.integers(2)] = True
             given = given.without(hidden)
-        if not self.disturbance.noise:
+        if self.disturbance.noise == 0:
             return given
         # The first frame of a sequence has no motion, noise or not.
-        noisy = add_pose_noise(given.features, rng)
+        strength = self.disturbance.noise * (rng.uniform() if self.disturbance.vary else 1.0)
+        noisy = add_pose_noise(given.features, rng, strength)
         noisy[0, 126:144] = given.features[0, 126:144]
         return given._replace(features=noisy)
 
@@ -128,6 +134,16 @@ def counted(motion: HandMotion) -> Bool[np.ndarray, "T 153"]:
     moving = np.repeat(motion.present & before, 9, -1)
     pair = np.repeat(motion.present.all(-1, keepdims=True), 9, -1)
     return np.concatenate([np.repeat(motion.known.reshape(T, -1), 3, -1), moving, pair], -1)
+
+
+def feature_statistics(recordings: Sequence[MotionRecording]) -> tuple[Tensor, Tensor]:
+    """Mean and spread of every feature over all that is known; see `set_statistics`."""
+    features = np.concatenate([recording.motion.features for recording in recordings])
+    known = np.concatenate([counted(recording.motion) for recording in recordings])
+    count = np.maximum(known.sum(0), 1)
+    mean = np.where(known, features, 0).sum(0) / count
+    spread = np.sqrt((np.where(known, features - mean, 0) ** 2).sum(0) / count)
+    return _float(mean), _float(np.maximum(spread, SMALLEST_SPREAD))
 
 
 def _float(values: np.ndarray) -> Tensor:

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 import torch
+from jaxtyping import Shaped
 
-from handloom.datasets.motions import MotionRecording, stored_motions
+from handloom.datasets.motions import MotionRecording, motion_of_track, stored_motions
 from handloom.datasets.store import Store
 from handloom.datasets.store_digest import store_digest
+from handloom.formats.tracks import read_any_track
 from handloom.training.ghtt_recipe import MotionRecipe
 
 VALIDATION = "val"
@@ -46,6 +50,7 @@ class MotionOptions:
         return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 
 
+@runtime_checkable
 class Samples(Protocol[Item]):
     """Training samples by (epoch, number)."""
 
@@ -74,12 +79,24 @@ def about_stores(stores: Sequence[Store], split: str, more: Sequence[MotionRecor
     return {"stores": digests, "split": split, "more": sorted(recording.name for recording in more)}
 
 
+def recordings_of_tracks(paths: Sequence[Path]) -> list[MotionRecording]:
+    """Recordings of results and devices. Raises InputError as their readers."""
+    return [motion_of_track(read_any_track(path), path.name) for path in paths]
+
+
 def split_or_none(stores: Sequence[Store], training: str) -> list[MotionRecording]:
     """The recordings of the validation split of those stores that have one; none if it is the one trained on."""
     if training == VALIDATION:
         return []
     chosen = [store for store in stores if any(item.split == VALIDATION for item in store.recordings)]
     return stored_motions(chosen, VALIDATION)
+
+
+def padded(values: Shaped[np.ndarray, "n *rest"], length: int, dtype: type) -> torch.Tensor:
+    """The rows of an array and zeros behind them, `length` in all."""
+    out = np.zeros((length, *values.shape[1:]), dtype)
+    out[: len(values)] = values
+    return torch.from_numpy(out)
 
 
 def _stack(samples: Sequence[Sample]) -> Sample:

@@ -5,8 +5,9 @@ import viser
 import viser.transforms
 from jaxtyping import Bool, Float
 
+from handloom.futures import Futures
 from handloom.geometry import Camera
-from handloom.skeleton import BONES, HANDS, JOINT_COUNT, WRIST
+from handloom.skeleton import BONES, FINGERTIPS, HANDS, JOINT_COUNT, WRIST
 from handloom.view.colours import BONE_RGB, HAND_RGB, JOINT_RGB, TRUTH_RGB
 
 _PARENTS, _CHILDREN = np.array(BONES).T
@@ -137,3 +138,28 @@ def _sphere() -> tuple[np.ndarray, np.ndarray]:
     c, d = a + _SIDES, b + _SIDES
     faces = np.concatenate([np.stack([a, c, d], -1).reshape(-1, 3), np.stack([a, d, b], -1).reshape(-1, 3)])
     return vertices.astype(np.float32), faces.astype(np.uint32)
+
+
+def add_futures(server: viser.ViserServer, futures: Futures) -> None:
+    """Paths of wrists and fingertips through all futures, and the mean's last hands; a box to hide them."""
+    root = server.scene.add_frame("/futures", show_axes=False)
+    for hand, name in enumerate(HANDS):
+        if not futures.valid[hand, WRIST]:
+            continue
+        for joint in (WRIST, *FINGERTIPS):
+            if not futures.valid[hand, joint]:
+                continue
+            paths = futures.joints_m[:, :, hand, joint]
+            lines = np.stack([paths[:, :-1], paths[:, 1:]], 2).reshape(-1, 2, 3).astype(np.float32)
+            colour = HAND_RGB[hand] if joint == WRIST else JOINT_RGB[joint]
+            width = 2.0 if joint == WRIST else 1.0
+            server.scene.add_line_segments(f"/futures/{name}/{joint}", lines, colors=colour, line_width=width)
+        both = futures.valid[hand, _PARENTS] & futures.valid[hand, _CHILDREN]
+        last = futures.joints_m[:, -1, hand]
+        bones = np.stack([last[:, _PARENTS[both]], last[:, _CHILDREN[both]]], 2).reshape(-1, 2, 3)
+        colours = np.tile(np.array(BONE_RGB, np.uint8)[both], (len(last), 1))
+        server.scene.add_line_segments(
+            f"/futures/{name}/hands", bones.astype(np.float32), colors=np.repeat(colours[:, None], 2, 1), line_width=1.0
+        )
+    box = server.gui.add_checkbox("Futures", initial_value=True)
+    box.on_update(lambda event: setattr(root, "visible", event.target.value))

@@ -8,9 +8,10 @@ import numpy as np
 import viser
 
 from handloom.errors import InputError
+from handloom.futures import Futures
 from handloom.hands import HandTrack
 from handloom.skeleton import HANDS
-from handloom.view.scene import CameraShape, HandShapes
+from handloom.view.scene import CameraShape, HandShapes, add_futures
 
 FrameLookup = Callable[[int], np.ndarray | None]
 """RGB image (H, W, 3) uint8 of a frame index, or None where there is none."""
@@ -25,6 +26,7 @@ def serve(
     frames: FrameLookup | None,
     *,
     truth: HandTrack | None = None,
+    futures: Futures | None = None,
     host: str = "127.0.0.1",
     port: int = 8080,
     block: bool = True,
@@ -39,6 +41,7 @@ def serve(
         track: what to show.
         frames: how to get the video frame of an index, or None without video.
         truth: what is true of the same frames, in the same space, to show beside.
+        futures: how the hands may go on, to show as paths of wrists and fingertips.
         block: keep serving until interrupted.
 
     Returns:
@@ -57,6 +60,8 @@ def serve(
         raise InputError(f"the port must be 1 ... 65535, found {port}")
     server = viser.ViserServer(host=host, port=port, label="Handloom", verbose=block)
     _Player(server, track, frames, truth)
+    if futures is not None:
+        add_futures(server, futures)
     if block:
         try:
             server.sleep_forever()

@@ -1,0 +1,164 @@
+"""How good forecasts and refinements are on recordings, beside what costs nothing."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from handloom.datasets.motions import FRAME_RATE, MotionRecording
+from handloom.errors import InputError
+from handloom.forecast.against import ForecastErrors, errors_of, plain_forecasts
+from handloom.forecast.forecaster import Forecaster
+from handloom.forecast.refine import refine_joints
+from handloom.geometry.motion_features import hand_motion
+from handloom.metrics.means import known_mean
+from handloom.metrics.motion import acceleration_errors, equalised_errors
+from handloom.models.ghtt_pose import PoseBlock
+
+OBSERVED, STRIDE = 16, 8
+HORIZONS_S = (0.25, 0.5, 1.0)
+PLAIN = ("static", "constant velocity")
+
+Predict = Callable[[MotionRecording, int, int], Float[np.ndarray, "samples frames 2 21 3"]]
+"""From a recording, the first frame that is not observed, and a number of frames: samples in the recording's frame."""
+
+
+class ForecastScore(NamedTuple):
+    """Means over windows and hands, metres: the wrist's average and final error, the wrist-relative joint error."""
+
+    ade: float
+    fde: float
+    relative: float
+    windows: int
+
+
+def by_short_path(forecaster: Forecaster, samples: int = 1, seed: int = 0) -> Predict:
+    """Path P.a from the 16 frames before; the first sample is the mean."""
+
+    def predict(recording: MotionRecording, start: int, frames: int) -> Float[np.ndarray, "samples frames 2 21 3"]:
+        observed = recording.motion.part(slice(start - OBSERVED, start))
+        return forecaster.predict(observed, frames, samples, "a", seed=seed)[0]
+
+    return predict
+
+
+def score_forecasts(
+    recordings: Sequence[MotionRecording],
+    models: Mapping[str, Predict],
+    horizons_s: Sequence[float] = HORIZONS_S,
+    stride: int = STRIDE,
+) -> dict[float, dict[str, ForecastScore]]:
+    """Errors of models and of the two plain forecasts, by horizon, in the same windows.
+
+    A window observes 16 frames and begins every `stride` frames; it needs a hand that is whole in all observed frames,
+    and counts those future joints that are known. Errors are averaged over a window's frames and joints, then over all
+    windows and hands. A model with several samples counts with the best one of each window, and says so by its name.
+
+    Raises:
+        InputError: no recording has such a window.
+    """
+    longest = round(max(horizons_s) * FRAME_RATE)
+    found: dict[float, dict[str, list[ForecastErrors]]] = {seconds: {} for seconds in horizons_s}
+    for recording in recordings:
+        for start in range(OBSERVED, len(recording) - round(min(horizons_s) * FRAME_RATE) + 1, stride):
+            whole = np.asarray(recording.motion.present[start - OBSERVED : start].all(0))
+            if not whole.any():
+                continue
+            truth = recording.joints_m[start : start + longest]
+            valid = np.isfinite(truth).all(-1) & whole[:, None] & recording.motion.known[start - 1]
+            candidates = {name: predict(recording, start, longest) for name, predict in models.items()}
+            past = recording.joints_m[start - OBSERVED : start]
+            candidates |= {name: joints[None] for name, joints in plain_forecasts(past, longest).items()}
+            for seconds in horizons_s:
+                frames = round(seconds * FRAME_RATE)
+                if len(truth) < frames or not valid[:frames].any():
+                    continue
+                for name, joints in candidates.items():
+                    errors = errors_of(joints[:, :frames], truth[:frames], valid[:frames])
+                    found[seconds].setdefault(name, []).append(errors)
+    if not any(found.values()):
+        raise InputError("no recording is long enough, with a hand, to score forecasts on")
+    return {
+        seconds: {name: _score(errors) for name, errors in by_model.items()}
+        for seconds, by_model in found.items()
+        if by_model
+    }
+
+
+@dataclass(frozen=True)
+class RefinementScore:
+    """Errors before and after, metres and m/s²; `filled_m` and `straight_m` of joints in gaps cut on purpose.
+
+    Attributes:
+        ra_m, pa_m: MPJPE-RA and -PA after equalising palms.
+        acceleration: acceleration error.
+        filled_m: error of joints that the network puts into gaps; NaN without gaps.
+        straight_m: that of straight lines through the gaps.
+    """
+
+    ra_m: tuple[float, float]
+    pa_m: tuple[float, float]
+    acceleration: tuple[float, float]
+    filled_m: float
+    straight_m: float
+
+
+def score_refinement(
+    block: PoseBlock, recordings: Sequence[MotionRecording], noise_m: float, gap_frames: int = 0, seed: int = 0
+) -> RefinementScore:
+    """Disturb recordings, refine them, and compare with what they were.
+
+    Args:
+        block: P.
+        recordings: the truth.
+        noise_m: standard deviation of the noise on every coordinate of every joint, independent in every frame; and
+            three times as much, likewise, on the whole hand.
+        gap_frames: each hand vanishes for so many frames in every second.
+        seed: of the noise.
+    """
+    sums: dict[str, list[np.ndarray]] = {name: [] for name in ("ra0", "ra1", "pa0", "pa1", "a0", "a1", "fill", "line")}
+    for number, recording in enumerate(recordings):
+        rng = np.random.Generator(np.random.Philox(key=[seed, number]))
+        truth, known = recording.joints_m, recording.motion.known
+        noisy = truth + noise_m * (rng.normal(size=truth.shape) + 3 * rng.normal(size=(*truth.shape[:2], 1, 3)))
+        hidden = _gaps(len(truth), gap_frames)
+        seen = known & ~hidden[..., None]
+        given = MotionRecording(recording.name, "", hand_motion(noisy, seen), np.where(seen[..., None], noisy, np.nan))
+        refined, valid = refine_joints(block, given)
+        both = seen & valid
+        for suffix, joints in (("0", noisy), ("1", refined)):
+            ra, pa = equalised_errors(np.where(both[..., None], joints, np.nan), truth, both)
+            sums["ra" + suffix].append(ra.ravel())
+            sums["pa" + suffix].append(pa.ravel())
+            sums["a" + suffix].append(acceleration_errors(joints, truth, both, FRAME_RATE).ravel())
+        inside = known & hidden[..., None] & valid
+        if inside.any():
+            sums["fill"].append(np.linalg.norm(refined - truth, axis=-1)[inside])
+            sums["line"].append(np.linalg.norm(_straight(noisy, seen) - truth, axis=-1)[inside])
+    mean = {name: float(known_mean(np.concatenate(parts))) if parts else np.nan for name, parts in sums.items()}
+    return RefinementScore(
+        (mean["ra0"], mean["ra1"]), (mean["pa0"], mean["pa1"]), (mean["a0"], mean["a1"]), mean["fill"], mean["line"]
+    )
+
+
+def _gaps(frames: int, length: int) -> Bool[np.ndarray, "T 2"]:
+    """The left hand vanishes at the start of the second third of each second, the right one in its middle."""
+    place = np.arange(frames)[:, None] % int(FRAME_RATE) - np.array([10, 15])
+    return np.asarray((place >= 0) & (place < length))
+
+
+def _straight(joints: Float[np.ndarray, "T 2 21 3"], seen: Bool[np.ndarray, "T 2 21"]) -> Float[np.ndarray, "T 2 21 3"]:
+    out, frames = np.full(joints.shape, np.nan), np.arange(len(joints))
+    for hand, joint in np.ndindex(seen.shape[1:]):
+        rows = np.flatnonzero(seen[:, hand, joint])
+        for axis in range(3) if len(rows) else ():
+            out[:, hand, joint, axis] = np.interp(frames, rows, joints[rows, hand, joint, axis])
+    return out
+
+
+def _score(errors: Sequence[ForecastErrors]) -> ForecastScore:
+    means = (float(known_mean(np.stack(values).ravel())) for values in zip(*errors))
+    ade, fde, relative = means
+    return ForecastScore(ade, fde, relative, len(errors))

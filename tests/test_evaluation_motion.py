@@ -1,0 +1,94 @@
+"""Scores of forecasts and refinements: exact answers from made-up predictors; the command line."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from handloom.errors import InputError
+from made_up_hands import open_hand
+from make_track import make_track
+from with_torch import needs_torch, torch
+
+pytestmark = needs_torch
+
+
+def recording(frames=80, speed=(0.3, 0.0, 0.0)):
+    from handloom.datasets.motions import MotionRecording
+    from handloom.geometry.motion_features import hand_motion
+
+    hands = np.stack([open_hand() * [-1, 1, 1], open_hand() + np.array([0.3, 0, 0])])
+    joints = hands + np.arange(frames)[:, None, None, None] / 30 * np.array(speed)
+    return MotionRecording("made up", "", hand_motion(joints), joints)
+
+
+def test_forecast_scores_by_hand():
+    from handloom.evaluation.motion import score_forecasts
+
+    def truth_and_offset(given, start, frames):
+        joints = given.joints_m[start : start + frames]
+        padded = np.concatenate([joints, np.repeat(joints[-1:], frames - len(joints), 0)])
+        return np.stack([padded + np.array([0, 0.02, 0]), padded + np.array([0, 0.01, 0])])
+
+    scores = score_forecasts([recording()], {"near": truth_and_offset}, (0.5, 1.0))
+    for seconds, found in scores.items():
+        frames = round(30 * seconds)
+        assert found["near"].ade == pytest.approx(0.01)
+        assert found["near"].relative == pytest.approx(0, abs=1e-9)
+        assert found["constant velocity"].ade == pytest.approx(0, abs=1e-9)
+        assert found["static"].ade == pytest.approx(0.3 * (frames + 1) / 60)
+        assert found["static"].fde == pytest.approx(0.3 * seconds)
+        assert found["static"].windows == len(range(16, 80 - frames + 1, 8))
+
+
+def test_hands_that_are_not_whole_do_not_count():
+    from handloom.datasets.motions import MotionRecording
+    from handloom.evaluation.motion import score_forecasts
+    from handloom.geometry.motion_features import hand_motion
+
+    joints = recording().joints_m.copy()
+    joints[::5, 0] = np.nan
+    found = score_forecasts([MotionRecording("m", "", hand_motion(joints), joints)], {}, (0.5,))
+    assert found[0.5]["static"].ade == pytest.approx(0.3 * 16 / 60)
+    joints[:] = np.nan
+    with pytest.raises(InputError, match="long enough, with a hand"):
+        score_forecasts([MotionRecording("m", "", hand_motion(joints), joints)], {}, (0.5,))
+
+
+def test_refinement_scores_of_a_network_that_returns_its_input():
+    from handloom.evaluation.motion import score_refinement
+    from handloom.models.ghtt_pose import PoseBlock, PoseBlockConfig
+
+    class Echo(PoseBlock):
+        def encode(self, features, known, seen):
+            self.given = features
+            return super().encode(features, known, seen)
+
+        def refined(self, encoded):
+            return self.given
+
+    block = Echo(PoseBlockConfig(dim=32, heads=4, feedforward=64, layers=1)).eval()
+    clean = score_refinement(block, [recording()], 0.0)
+    assert max(clean.ra_m + clean.pa_m) < 1e-6
+    noisy = score_refinement(block, [recording()], 0.002, gap_frames=4)
+    assert noisy.pa_m[0] > 1e-3
+    assert noisy.acceleration[1] == pytest.approx(noisy.acceleration[0], rel=0.1)
+    assert noisy.straight_m < 0.02
+
+
+def test_bench_on_the_command_line(tmp_path, capsys):
+    from handloom.cli import main
+    from handloom.formats.result import write_track
+    from handloom.formats.weights import save_pretrained
+    from handloom.models.ghtt_pose import PoseBlock, PoseBlockConfig
+
+    torch.manual_seed(0)
+    save_pretrained(PoseBlock(PoseBlockConfig(dim=32, heads=4, feedforward=64, layers=1)), tmp_path / "w")
+    write_track(tmp_path / "hands.parquet", replace(make_track(60, gaps=False)))
+    arguments = [str(tmp_path / "hands.parquet"), "--weights", str(tmp_path / "w")]
+    assert main(["bench", "forecast", *arguments, "--samples", "2"]) == 0
+    said = capsys.readouterr().out
+    for words in ("1 s, P.a, mean", "P.a, best of 2", "1 s, static", "against the better plain forecast"):
+        assert words in " ".join(said.split())
+    assert main(["bench", "refine", *arguments, "--gap-frames", "3"]) == 0
+    assert "in gaps of 3 frames" in capsys.readouterr().out
