@@ -25,6 +25,7 @@ class Recipe(Schedule):
         freeze_backbone: train on features that are computed once, of `augmentations` variants of every recording.
         augmentations: see there; 0 for the plain pictures alone.
         augment: change colours, blur and position of pictures.
+        exchange: share of the clips whose hands are put into the surroundings of another clip.
         precision: of the network's arithmetic; the losses are single precision.
     """
 
@@ -38,6 +39,7 @@ class Recipe(Schedule):
     freeze_backbone: bool = False
     augmentations: int = 0
     augment: bool = True
+    exchange: float = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
 
 
@@ -96,6 +98,7 @@ _SMALL_FRAMES = Recipe(
     precision="bfloat16",
     max_gradient=100.0,
 )
+_SMALL_SCENES = replace(_SMALL_FRAMES, epochs=2, learning_rate=1e-3, exchange=0.75)
 _SMALL_CLIPS = Recipe(
     epochs=4,
     batch_clips=16,
@@ -107,13 +110,21 @@ _SMALL_CLIPS = Recipe(
     weight_object=10.0,
     weight_action=20.0,
     freeze_backbone=True,
-    augmentations=4,
+    augmentations=2,
     max_gradient=100.0,
 )
 
 PRESETS = {
     "paper": Preset(lambda config: config, (Stage("clips", Recipe()),)),
-    "small": Preset(_small, (Stage("frames", _SMALL_FRAMES, _single_frames), Stage("clips", _SMALL_CLIPS))),
+    "small": Preset(
+        _small,
+        (
+            Stage("frames", _SMALL_FRAMES, _single_frames),
+            Stage("scenes", _SMALL_SCENES, _single_frames),
+            Stage("clips", _SMALL_CLIPS),
+        ),
+    ),
 }
 """`paper`: as published; for a GPU, with `--backbone-weights`. `small`: a quarter of the pixels and of the channels, no
-pre-trained weights: first the backbone on single frames, then both blocks on its frozen features; for 2 CPU cores."""
+pre-trained weights: first the backbone on single frames, then also in exchanged surroundings, then both blocks on its
+frozen features; for 2 CPU cores."""

@@ -14,6 +14,7 @@ from handloom.training.memory import GPUMemoryError, largest_batch
 from handloom.training.precision import arithmetic
 from handloom.training.recipe import Recipe
 from handloom.training.samples import PictureSamples, Sample, batches, to_device, trimmed
+from handloom.training.surroundings import exchange_surroundings
 from handloom.training.validation import VALIDATED, validate
 
 
@@ -82,7 +83,8 @@ class Stage(Loop):
 
     def local_terms(self, batch: Sample) -> LossTerms:
         """HTT's four losses."""
-        return self._terms(self.forward, batch)
+        chance = torch.Generator().manual_seed(hash((self.seed, self.place.step, self.processes.rank)))
+        return self._terms(self.forward, exchange_surroundings(batch, self.recipe.exchange, chance))
 
     def _terms(self, forward: nn.Module, batch: Sample) -> LossTerms:
         given = to_device(trimmed(batch, self.model.config.pose_window), self.device)
