@@ -6,13 +6,14 @@ import tyro
 
 from handloom import __version__
 from handloom.cli.bench import bench
+from handloom.cli.capture import annotate
 from handloom.cli.data import check, datasets, prepare, simulate
 from handloom.cli.learn import evaluate, export, import_weights, train
 from handloom.cli.video import info, track, view
 from handloom.errors import HandloomError
 
 app = tyro.extras.SubcommandApp()
-for verb in (track, view, info, simulate, prepare, check, datasets, train, evaluate, export):
+for verb in (track, view, info, annotate, simulate, prepare, check, datasets, train, evaluate, export):
     app.command(verb)
 app.command(name="import-weights")(import_weights)
 app.command(bench, name="bench", help="Measure speed and accuracy on your machine.")

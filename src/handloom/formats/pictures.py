@@ -50,7 +50,7 @@ def picture_getter(stream: CameraStream) -> Callable[[int], Picture | None]:
         case RenderedPictures(picture):
             return picture
         case PictureFiles(paths):
-            return lambda frame: None if (path := paths[frame]) is None else _read(path)
+            return lambda frame: None if (path := paths[frame]) is None else read_picture(path)
         case VideoSpan(path, frames):
             lookup = FrameLookup(VideoFile(path))
             return lambda frame: None if frames[frame] < 0 else _decoded(lookup, path, int(frames[frame]))
@@ -142,7 +142,8 @@ def write_videos(episode: Episode, targets: Mapping[str, Path]) -> None:
                 writer.write(_checked(stream, image), frame)
 
 
-def _read(path: Path) -> Picture:
+def read_picture(path: Path) -> Picture:
+    """A picture file, RGB. Raises InputError: not there, or not a picture."""
     try:
         image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     except (OSError, cv2.error) as failure:
