@@ -38,9 +38,9 @@ class Agreement:
     before_px: Float[np.ndarray, "cameras"]
     exchanged: tuple[int, int] | None
 
-    def bad(self, threshold_px: float) -> list[int]:
+    def bad(self, limit_px: float) -> list[int]:
         """Cameras that agree with none."""
-        return [camera for camera, error in enumerate(self.error_px.tolist()) if error > threshold_px]
+        return [camera for camera, error in enumerate(self.error_px.tolist()) if error > limit_px]
 
 
 def agreement(
@@ -49,7 +49,10 @@ def agreement(
     max_offset: int,
     threshold_px: float,
 ) -> Agreement:
-    """Compare the hands that the cameras see at the same time, now and with delays of up to `max_offset` frames."""
+    """Compare the hands that the cameras see at the same time, now and with delays of up to `max_offset` frames.
+
+    Where cameras are off by more than half the threshold, exchanged calibrations are tried.
+    """
     base = timeline(cameras)
     samples = _sampled(cameras, detections, base)
     pairs = _pairs(samples, len(cameras))
@@ -58,8 +61,8 @@ def agreement(
     offsets = _descend(samples, pairs, zero, max_offset) if max_offset else zero
     after = _per_camera(samples.costs(offsets, pairs), len(cameras))
     exchanged = None
-    if (after > threshold_px).any():
-        exchanged = _exchanged(samples, pairs, threshold_px)
+    if (after > threshold_px / 2).any():
+        exchanged = _exchanged(samples, pairs, threshold_px / 4)
         if exchanged is not None:
             offsets, after = zero, before
     return Agreement(offsets - offsets[base.reference], after, before, exchanged)
@@ -120,12 +123,9 @@ def _sampled(cameras: Sequence[CaptureCamera], detections: Sequence[Detections],
         for detection, index in zip(detections, base.index)
     )
     good = coarse[np.asarray(seen) >= 2]
-    chosen = (
-        good[np.unique(np.linspace(0, max(len(good) - 1, 0), min(len(good), SAMPLES)).astype(int))]
-        if len(good)
-        else good
-    )
-    return _Samples(cameras, detections, base.times_s[chosen], base.step_s, {})
+    if len(good):
+        good = good[np.unique(np.linspace(0, len(good) - 1, min(len(good), SAMPLES)).astype(int))]
+    return _Samples(cameras, detections, base.times_s[good], base.step_s, {})
 
 
 def _pairs(samples: _Samples, count: int) -> list[tuple[int, int]]:
@@ -174,8 +174,9 @@ def _descend(
     return offsets
 
 
-def _exchanged(samples: _Samples, pairs: list[tuple[int, int]], threshold_px: float) -> tuple[int, int] | None:
-    """The two cameras with whose calibrations exchanged all pairs agree, if there are such."""
+def _exchanged(samples: _Samples, pairs: list[tuple[int, int]], limit_px: float) -> tuple[int, int] | None:
+    """The two cameras with whose calibrations exchanged all pairs agree, and best, if there are such."""
+    best, least = None, limit_px
     zero = np.zeros(len(samples.cameras), int)
     for a, b in combinations(range(len(samples.cameras)), 2):
         one, other = samples.cameras[a], samples.cameras[b]
@@ -186,10 +187,10 @@ def _exchanged(samples: _Samples, pairs: list[tuple[int, int]], threshold_px: fl
         cameras[a] = replace(one, camera=other.camera, camera_from_world=other.camera_from_world)
         cameras[b] = replace(other, camera=one.camera, camera_from_world=one.camera_from_world)
         costs = replace(samples, cameras=cameras).costs(zero, pairs)
-        errors = _per_camera(costs, len(cameras))
-        if (errors[np.isfinite(errors)] < threshold_px / 2).all():
-            return a, b
-    return None
+        worst = max([cost for cost in costs.values() if np.isfinite(cost)], default=np.inf)
+        if worst < least:
+            best, least = (a, b), worst
+    return best
 
 
 def _per_camera(costs: Mapping[tuple[int, int], float], count: int) -> Float[np.ndarray, "cameras"]:

@@ -16,7 +16,8 @@ from handloom.formats.assemblyhands import read_assemblyhands
 from handloom.formats.dataset_files import fingerprint
 from handloom.formats.episode import CameraStream, Episode, EpisodeSource, PictureFiles, Pictures, VideoSpan
 from handloom.formats.pictures import fitted
-from handloom.formats.rig_calibration import RigCalibration, RigView, is_calibration, read_rig_calibration
+from handloom.formats.rig_calibration import is_calibration, read_rig_calibration
+from handloom.formats.rig_values import RigCalibration, RigView
 from handloom.geometry import Camera, Pinhole, invert_rigid
 from handloom.video import open_source
 from handloom.video.images import IMAGE_SUFFIXES, natural_order
@@ -162,8 +163,8 @@ class Captures:
                     raise InputError(f"{folder}: two cameras are called {twice!r}; rename one")
                 return dict(zip(names, found))
         raise InputError(
-            f"{self.path}: no videos and no folders of pictures in it, one per camera; nor is it a store of Handloom or a "
-            "tree of AssemblyHands"
+            f"{self.path}: no videos and no folders of pictures in it, one per camera; nor is it a store of Handloom "
+            "or a tree of AssemblyHands"
         )
 
     def _calibration_path(self) -> Path:

@@ -56,8 +56,8 @@ class Chaining:
                 for row, column in zip(*linear_sum_assignment(np.minimum(cost, 2 * GATE))):
                     if cost[row, column] < GATE and active[row].last_frame < firsts[column]:
                         owner[int(column)] = active[row]
-            for column, number in enumerate(numbers):
-                chain = owner.get(column)
+            for place, number in enumerate(numbers):
+                chain = owner.get(place)
                 if chain is None:
                     chain = Chain([], np.zeros(self._length, bool), 0.0, 0, -1, {})
                     self.chains.append(chain)
@@ -67,7 +67,7 @@ class Chaining:
                 chain.evidence += float(clusters.evidence[number])
                 chain.support += int(clusters.support[number])
                 chain.last_frame = start + int(seen[-1])
-                chain.last = ends[column][1]
+                chain.last = ends[place][1]
 
 
 def choose_hands(chains: list[Chain]) -> int:

@@ -47,7 +47,7 @@ class _Node:
 
 def cluster_block(
     cameras: list[Camera],
-    poses: list[Float[np.ndarray, "poses 4 4"]],
+    poses: list[Float[np.ndarray, "_ 4 4"]],
     found: list[Found],
     times_s: Float[np.ndarray, "T"],
     threshold_px: float,

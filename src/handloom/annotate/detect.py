@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from handloom.annotate.capture import CaptureCamera
-from handloom.annotate.stage_files import BLOCK_FRAMES, block_path, blocks, load_stage, save_stage
+from handloom.annotate.stage_files import block_path, blocks, load_stage, save_stage
 from handloom.errors import InputError
 from handloom.estimators.chunks import WARM_UP_FRAMES
 from handloom.estimators.detections import Detection
@@ -52,14 +52,7 @@ class Found:
 
 def detect(task: DetectTask) -> None:
     """Detect, and write the shard. The detector is new, and first sees a few pictures before the shard."""
-    n, H = len(task.block), task.max_hands
-    found = Found(
-        np.full((n, H, JOINT_COUNT, 2), np.nan, np.float32),
-        np.zeros((n, H), np.float32),
-        np.zeros((n, H), np.float32),
-        np.zeros((n, H), np.float32),
-        np.zeros(n, bool),
-    )
+    found = empty(len(task.block), task.max_hands)
     with MediaPipeDetector(task.min_confidence, task.max_hands) as detector:
         first = max(0, task.block.start - WARM_UP_FRAMES)
         for number, image in pictures_between(task.camera, first, task.block.stop):
@@ -68,9 +61,16 @@ def detect(task: DetectTask) -> None:
             if row < 0:
                 continue
             found.readable[row] = True
-            for slot, hand in enumerate(hands[:H]):
+            for slot, hand in enumerate(hands[: task.max_hands]):
                 _put(found, row, slot, hand)
     save_stage(block_path(task.folder, task.block), task.made_of, found.__dict__)
+
+
+def empty(n: int, hands: int) -> Found:
+    """Nothing found in n pictures, with room for so many hands in each."""
+    score, right, size_m = (np.zeros((n, hands), np.float32) for _ in range(3))
+    keypoints_px = np.full((n, hands, JOINT_COUNT, 2), np.nan, np.float32)
+    return Found(keypoints_px, score, right, size_m, np.zeros(n, bool))
 
 
 def _put(found: Found, row: int, slot: int, hand: Detection) -> None:
@@ -89,9 +89,9 @@ def pictures_between(camera: CaptureCamera, start: int, stop: int) -> Iterator[t
                     yield wanted[frame.index], frame.image
         case PictureFiles(paths):
             for number in range(start, stop):
-                if (path := paths[number]) is not None:
+                if (file := paths[number]) is not None:
                     try:
-                        yield number, read_picture(path)
+                        yield number, read_picture(file)
                     except InputError:
                         continue
         case RenderedPictures(picture):
@@ -101,33 +101,29 @@ def pictures_between(camera: CaptureCamera, start: int, stop: int) -> Iterator[t
 class Detections:
     """Stage 1's result of one camera, read as it is needed."""
 
-    def __init__(self, folder: Path, length: int) -> None:
-        self._folder, self._length = folder, length
+    def __init__(self, folder: Path, length: int, size: int) -> None:
+        self._folder, self._size = folder, size
+        self._blocks = blocks(length, size)
         self._kept: dict[int, Found] = {}
 
     def at(self, index: Int[np.ndarray, "T"]) -> Found:
         """Hands in some pictures; none for index -1."""
-        parts = []
-        for number in np.clip(index, -1, self._length - 1).tolist():
-            block = self._block(max(number, 0) // BLOCK_FRAMES)
-            parts.append((block, max(number, 0) % BLOCK_FRAMES))
-        known = index >= 0
-        arrays = {name: np.stack([getattr(block, name)[row] for block, row in parts]) for name in Found.__annotations__}
-        arrays["keypoints_px"][~known] = np.nan
-        for name in ("score", "right", "size_m", "readable"):
-            arrays[name][~known] = 0
-        return Found(**arrays)
+        found = empty(len(index), self._block(0).score.shape[1])
+        owner = np.where(index >= 0, index // self._size, -1)
+        for number in np.unique(owner[owner >= 0]).tolist():
+            block, rows = self._block(number), owner == number
+            for name, values in found.__dict__.items():
+                values[rows] = getattr(block, name)[index[rows] - number * self._size]
+        return found
 
     def sizes_m(self) -> Float[np.ndarray, "hands"]:
         """Sizes of all hands that were found."""
-        sizes = [self._block(number).size_m for number in range(len(blocks(self._length)))]
+        sizes = [self._block(number).size_m for number in range(len(self._blocks))]
         return np.concatenate([size[size > 0] for size in sizes]) if sizes else np.zeros(0)
 
     def _block(self, number: int) -> Found:
         if number not in self._kept:
             while len(self._kept) >= 3:
                 self._kept.pop(next(iter(self._kept)))
-            start = number * BLOCK_FRAMES
-            path = block_path(self._folder, range(start, min(start + BLOCK_FRAMES, self._length)))
-            self._kept[number] = Found(**load_stage(path))
+            self._kept[number] = Found(**load_stage(block_path(self._folder, self._blocks[number])))
         return self._kept[number]

@@ -18,12 +18,12 @@ def world_rays(
 
 
 def epipolar_error_px(
-    baseline: Float[np.ndarray, "*batch 3"],
-    rays_a: Float[np.ndarray, "*batch 3"],
-    rays_b: Float[np.ndarray, "*batch 3"],
+    baseline: Float[np.ndarray, "*#batch 3"],
+    rays_a: Float[np.ndarray, "*#batch 3"],
+    rays_b: Float[np.ndarray, "*#batch 3"],
     focal_a: float,
     focal_b: float,
-) -> Float[np.ndarray, "*#batch"]:
+) -> Float[np.ndarray, "..."]:
     """Mean over both views of the angle between a ray and the epipolar plane of the other, times the focal length.
 
     Half of what moving one point costs if the other stays, and near the reprojection error of the point between the

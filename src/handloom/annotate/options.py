@@ -22,8 +22,11 @@ class AnnotateOptions:
         max_hands: the most hands in one picture, other people's included.
         sync: find out by how many frames cameras are late, and put it right.
         max_offset_s: the largest delay between cameras that is looked for.
-        threshold_px: a view whose error is larger is wrong; cameras whose median is larger have a wrong calibration.
+        threshold_px: a view whose error is larger is wrong; cameras whose median is larger than half of it have a wrong
+            calibration. By default 1.5 % of the diagonal of the smallest pictures.
         trust_calibration: go on with cameras that do not agree.
+        shard_frames: frames of one shard, the unit of work. Results depend on it a little: every shard has a detector
+            of its own.
         smooth_hz: at the end, remove motion faster than this many hertz; off by default.
     """
 
@@ -36,8 +39,9 @@ class AnnotateOptions:
     max_hands: int = 4
     sync: bool = True
     max_offset_s: float = 1.0
-    threshold_px: float = 15.0
+    threshold_px: float | None = None
     trust_calibration: bool = False
+    shard_frames: int = 240
     smooth_hz: float | None = None
 
     def __post_init__(self) -> None:
@@ -49,5 +53,7 @@ class AnnotateOptions:
             raise InputError(f"the confidence threshold must lie between 0 and 1, found {self.min_confidence:g}")
         if not 1 <= self.max_hands <= 16:
             raise InputError(f"the number of hands in a picture must lie between 1 and 16, found {self.max_hands}")
+        if not 15 <= self.shard_frames <= 100_000:
+            raise InputError(f"a shard must have 15 to 100000 frames, found {self.shard_frames}")
         if not (math.isfinite(self.max_offset_s) and self.max_offset_s >= 0):
             raise InputError(f"the largest delay must not be negative, found {self.max_offset_s:g} s")

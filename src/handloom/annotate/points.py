@@ -35,7 +35,7 @@ class Points:
 
 def triangulate_hands(
     cameras: list[Camera],
-    poses: list[Float[np.ndarray, "poses 4 4"]],
+    poses: list[Float[np.ndarray, "_ 4 4"]],
     keypoints_px: Float[np.ndarray, "views T 2 21 2"],
     score: Float[np.ndarray, "views T 2"],
     threshold_px: float,
@@ -76,11 +76,11 @@ def edge_weight(camera: Camera, keypoints_px: Float[np.ndarray, "*batch 2"]) -> 
     """1 inside the picture, falling to 0 at its edge and beyond; 0 for NaN."""
     size = np.array([camera.width, camera.height])
     margin = np.minimum(keypoints_px + 0.5, size - 0.5 - keypoints_px).min(-1)
-    return np.nan_to_num(np.clip(margin / (EDGE_SHARE * camera.width), 0, 1))
+    return np.asarray(np.nan_to_num(np.clip(margin / (EDGE_SHARE * camera.width), 0, 1)))
 
 
 def stacked_poses(
-    poses: list[Float[np.ndarray, "poses 4 4"]], T: int, points: int
+    poses: list[Float[np.ndarray, "_ 4 4"]], T: int, points: int
 ) -> Float[np.ndarray, "views *points 4 4"]:
     """(views, 4, 4) where all cameras stand still, else (views, T * points, 4, 4)."""
     if all(len(pose) == 1 for pose in poses):

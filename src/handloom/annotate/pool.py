@@ -19,7 +19,8 @@ def local_engine(workers: int) -> Engine:
     def run(function: Callable[[Task], None], tasks: Sequence[Task]) -> Iterator[None]:
         if workers == 1 or len(tasks) < 2:
             for task in tasks:
-                yield function(task)
+                function(task)
+                yield
             return
         # Not forked: FFmpeg, OpenCV and MediaPipe keep threads that a fork would lose.
         context = multiprocessing.get_context("spawn")
@@ -30,7 +31,8 @@ def local_engine(workers: int) -> Engine:
             pending = [pool.submit(function, task) for task in tasks]
             try:
                 for future in pending:
-                    yield future.result()
+                    future.result()
+                    yield
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 

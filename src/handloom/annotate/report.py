@@ -17,8 +17,10 @@ from handloom.rows import Rows
 from handloom.skeleton import HANDS, PALM_BONES
 
 
-def check_agreement(cameras: Sequence[CaptureCamera], found: Agreement, options: AnnotateOptions) -> None:
-    """Make sure that the cameras agree with each other.
+def check_agreement(
+    cameras: Sequence[CaptureCamera], found: Agreement, limit_px: float, options: AnnotateOptions
+) -> None:
+    """Make sure that the cameras agree with each other to within a limit.
 
     Raises:
         InputError: no hand is seen by two cameras at a time.
@@ -26,26 +28,24 @@ def check_agreement(cameras: Sequence[CaptureCamera], found: Agreement, options:
     """
     if not np.isfinite(found.error_px).any():
         raise InputError(
-            "no hand is seen by two cameras at the same time; annotation needs that. Look at the stage files of detect, "
-            "or lower --min-confidence"
+            "no hand is seen by two cameras at the same time; annotation needs that. Do they look at the hands? "
+            "A lower --min-confidence finds more"
         )
     errors = ", ".join(f"{c.name} {e:.1f} px" for c, e in zip(cameras, found.error_px) if np.isfinite(e))
     if found.exchanged is not None and not options.trust_calibration:
         one, other = (cameras[number].name for number in found.exchanged)
         raise CalibrationError(
-            f"the calibrations of {one} and {other} are exchanged: with each other's the cameras agree, as it is they do "
-            f"not ({errors}); exchange them, or rename the videos"
+            f"the calibrations of {one} and {other} are exchanged: with each other's the cameras agree, as it is they "
+            f"do not ({errors}); exchange them, or rename the videos"
         )
-    bad = found.bad(options.threshold_px)
+    bad = found.bad(limit_px)
     if bad and not options.trust_calibration:
         names = ", ".join(cameras[number].name for number in bad)
-        alone = (
-            "" if len(bad) < sum(np.isfinite(found.error_px)) else " (with so few that agree, any may be the wrong one)"
-        )
+        others = "the others" if len(bad) < np.isfinite(found.error_px).sum() else "any other"
         raise CalibrationError(
-            f"camera {names} does not agree with the others{alone}; distance from the epipolar lines: {errors}; up to "
-            f"{options.threshold_px:g} px is taken for right. Is the calibration theirs, are they out of sync by more than "
-            f"{options.max_offset_s:g} s? --trust-calibration goes on, --cameras leaves cameras out"
+            f"camera {names} does not agree with {others}; distance from the epipolar lines: {errors}; up to "
+            f"{limit_px:.1f} px is taken for right. Is the calibration theirs? Are they out of sync by more "
+            f"than {options.max_offset_s:g} s? --cameras leaves cameras out, --trust-calibration goes on with them"
         )
 
 
@@ -62,9 +62,10 @@ def summary_of(
     """The numbers of report.json; errors are of all that a camera saw of a label, whether believed or not."""
     shown = np.where(labels.valid, view_error_px, np.nan)
     known = shown[np.isfinite(shown)]
-    seen = np.isfinite(view_error_px[..., 0]) | np.isfinite(view_error_px).any(-1)
-    by_two = seen.sum(0) >= 2
-    present = labels.valid.any(-1)
+    seen = np.isfinite(view_error_px).any(-1)
+    by_two = np.asarray(seen.sum(0) >= 2)
+    by_one = np.asarray(seen.sum(0) == 1)
+    present = np.asarray(labels.valid.any(-1))
     return {
         "frames": len(clock.times_s),
         "seconds_per_frame": clock.step_s,
@@ -78,7 +79,7 @@ def summary_of(
                 "frames_seen_by_two": int(by_two[:, hand].sum()),
                 "frames_with_label": int(present[:, hand].sum()),
                 "frames_seen_by_two_with_label": int((by_two & present)[:, hand].sum()),
-                "frames_seen_by_one": int((seen.sum(0) == 1)[:, hand].sum()),
+                "frames_seen_by_one": int(by_one[:, hand].sum()),
                 "joints_per_label": _mean(labels.valid[:, hand].sum(-1)[present[:, hand]]),
                 "views_per_joint": _mean(labels.views[:, hand][labels.valid[:, hand]]),
                 "palm_variation": palm_variation(labels, hand),
@@ -122,7 +123,8 @@ def summary_rows(summary: dict[str, Any]) -> Rows:
             rows.append(
                 (
                     f"{name} hand",
-                    f"{hand['frames_seen_by_two_with_label']} of {hand['frames_seen_by_two']} frames that two cameras see, "
+                    f"{hand['frames_seen_by_two_with_label']} of {hand['frames_seen_by_two']} frames that two cameras "
+                    "see, "
                     f"{hand['views_per_joint'] or 0:.1f} views per joint, palm varies by "
                     f"{100 * (hand['palm_variation'] or float('nan')):.1f} %",
                 )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from handloom.annotate.agreement import Agreement, agreement
-from handloom.annotate.capture import Capture, Captures
+from handloom.annotate.capture import Capture, CaptureCamera, Captures
 from handloom.annotate.chains import Chaining, choose_hands, slots_of_hands
 from handloom.annotate.clusters import Clusters
 from handloom.annotate.detect import Detections, DetectTask, detect
@@ -20,6 +20,7 @@ from handloom.annotate.report import check_agreement, summary_of
 from handloom.annotate.shards import BlockTask, cluster_shard, solve_shard, surroundings, triangulate_shard
 from handloom.annotate.stage_files import block_path, blocks, digest, load_stage, safe, save_stage, stands
 from handloom.annotate.timeline import Timeline, reference_camera, timeline
+from handloom.annotate.untangle import untangled
 from handloom.errors import InputError
 from handloom.estimators.mediapipe import mediapipe_name
 from handloom.formats.atomic import json_text, write_text
@@ -31,6 +32,7 @@ from handloom.skeleton import bone_lengths
 STAGES = ("detect", "sync", "hands", "triangulate", "solve", "label", "store")
 VERSION = 1
 """Raised when a stage's result changes, so that older results are made again."""
+_THRESHOLD_SHARE = 0.015
 _FOLDERS = {
     "detect": ("detect",),
     "sync": ("sync.npz",),
@@ -95,15 +97,16 @@ class _Recording:
         self.capture: Capture = run.captures.read(name)
         self.cameras = self.capture.cameras
         self.folder = run.folder(name)
+        self.threshold_px = self.options.threshold_px or default_threshold_px(self.cameras)
         pictures, calibration = run.captures.made_of(name)
         options = self.options
         cameras = [camera.name for camera in self.cameras]
-        detector = (VERSION, pictures, options.image_rate, options.min_confidence, options.max_hands, mediapipe_name())
-        self.detected = digest(*detector)
+        settings = (options.image_rate, options.min_confidence, options.max_hands, options.shard_frames)
+        self.detected = digest(VERSION, pictures, settings, mediapipe_name())
         self.made_of = {"detect": self.detected}
         before = self.detected
         for stage, facts in (
-            ("sync", (calibration, cameras, options.sync, options.max_offset_s, options.threshold_px)),
+            ("sync", (calibration, cameras, options.sync, options.max_offset_s, self.threshold_px)),
             ("hands", ()),
             ("triangulate", ()),
             ("solve", (options.unit_m, options.hand_size_mm)),
@@ -119,12 +122,16 @@ class _Recording:
             return None
         found = self.synchronise()
         clock = timeline(self.cameras, found.offsets)
-        check_agreement(self.cameras, found, self.options)
+        check_agreement(self.cameras, found, self.threshold_px / 2, self.options)
         for stage, work in (("hands", self.associate), ("triangulate", self.triangulate), ("solve", self.solve)):
             if stage not in wanted:
                 return None
             work(clock)
         return self.label(clock, found) if "label" in wanted else None
+
+    def blocks(self, length: int) -> list[range]:
+        """The shards of so many frames."""
+        return blocks(length, self.options.shard_frames)
 
     def detect(self) -> None:
         """Stage 1."""
@@ -132,7 +139,7 @@ class _Recording:
         for camera in self.cameras:
             folder = self.folder / "detect" / safe(camera.name)
             lens = replace(camera, camera_from_world=camera.camera_from_world[:1])
-            for block in blocks(len(camera)):
+            for block in self.blocks(len(camera)):
                 if not stands(block_path(folder, block), self.detected):
                     tasks.append(
                         DetectTask(lens, block, folder, self.detected, options.min_confidence, options.max_hands)
@@ -144,8 +151,8 @@ class _Recording:
         path = self.folder / "sync.npz"
         if not stands(path, self.made_of["sync"]):
             step = 1 / self.cameras[reference_camera(self.cameras)].rate
-            most = int(round(self.options.max_offset_s / step)) if self.options.sync else 0
-            found = agreement(self.cameras, self._detections(), most, self.options.threshold_px)
+            most = round(self.options.max_offset_s / step) if self.options.sync else 0
+            found = agreement(self.cameras, self._detections(), most, self.threshold_px)
             exchanged = np.array(found.exchanged or (-1, -1))
             save_stage(path, self.made_of["sync"], {**found.__dict__, "exchanged": exchanged})
         arrays = load_stage(path)
@@ -155,9 +162,9 @@ class _Recording:
     def associate(self, clock: Timeline) -> None:
         """Stage 2."""
         made_of, T = self.made_of["hands"], len(clock.times_s)
-        if all(stands(block_path(self.folder / "hands", block), made_of) for block in blocks(T)):
+        if all(stands(block_path(self.folder / "hands", block), made_of) for block in self.blocks(T)):
             return
-        tasks = [self._task(clock, block, made_of) for block in blocks(T)]
+        tasks = [self._task(clock, block, made_of) for block in self.blocks(T)]
         missing = [task for task in tasks if not stands(task.path("clusters"), made_of)]
         self._do("annotate-hands", cluster_shard, missing)
         chaining = Chaining(T)
@@ -167,6 +174,7 @@ class _Recording:
         for number, task in enumerate(tasks):
             clusters = Clusters(**load_stage(task.path("clusters")))
             slots = slots_of_hands(chaining.chains, number, task.block.start, clusters)
+            slots = untangled(list(task.cameras), list(task.poses), task.found(), slots, self.threshold_px)
             save_stage(task.path("hands"), made_of, {"slots": slots, "others": np.array(others)})
 
     def triangulate(self, clock: Timeline) -> None:
@@ -177,7 +185,9 @@ class _Recording:
         """Stage 4."""
         path, made_of = self.folder / "bones.npz", self.made_of["solve"]
         if not stands(path, made_of):
-            parts = [load_stage(block_path(self.folder / "points", b))["joints"] for b in blocks(len(clock.times_s))]
+            parts = [
+                load_stage(block_path(self.folder / "points", b))["joints"] for b in self.blocks(len(clock.times_s))
+            ]
             bones = np.concatenate([bone_lengths(part).reshape(-1, 20) for part in parts])
             if not np.isfinite(bones).any():
                 raise InputError(
@@ -199,7 +209,7 @@ class _Recording:
         """Stage 5."""
         path, about = self.folder / "labels.npz", self.folder / "report.json"
         if not stands(path, self.made_of["label"]) or not about.is_file():
-            parts = [load_stage(block_path(self.folder / "joints", b)) for b in blocks(len(clock.times_s))]
+            parts = [load_stage(block_path(self.folder / "joints", b)) for b in self.blocks(len(clock.times_s))]
             view_error_px = np.concatenate([part.pop("view_error_px") for part in parts], axis=1)
             joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
             bones = load_stage(self.folder / "bones.npz")
@@ -207,12 +217,12 @@ class _Recording:
             labels = clean_labels(
                 **joined,
                 times_s=clock.times_s,
-                threshold_px=self.options.threshold_px,
+                threshold_px=self.threshold_px,
                 unit_m=unit_m,
                 smooth_hz=self.options.smooth_hz,
             )
             source = ScaleSource(str(bones["source"]))
-            others = int(load_stage(block_path(self.folder / "hands", blocks(len(clock.times_s))[0]))["others"])
+            others = int(load_stage(block_path(self.folder / "hands", self.blocks(len(clock.times_s))[0]))["others"])
             summary = summary_of(self.cameras, clock, found, labels, view_error_px, others, unit_m, source)
             write_text(about, json_text(summary, indent=1))
             save_stage(path, self.made_of["label"], {**labels.__dict__, "index": clock.index, "times_s": clock.times_s})
@@ -221,7 +231,7 @@ class _Recording:
     def _blocks(self, shown: str, stage: str, folder: str, work: Callable[[BlockTask], None], clock: Timeline) -> None:
         made_of = self.made_of[stage]
         around = stage == "solve"
-        todo = [b for b in blocks(len(clock.times_s)) if not stands(block_path(self.folder / folder, b), made_of)]
+        todo = [b for b in self.blocks(len(clock.times_s)) if not stands(block_path(self.folder / folder, b), made_of)]
         self._do(shown, work, [self._task(clock, block, made_of, around) for block in todo])
 
     def _task(self, clock: Timeline, block: range, made_of: str, around: bool = False) -> BlockTask:
@@ -232,25 +242,32 @@ class _Recording:
             self.folder,
             block,
             T,
+            self.options.shard_frames,
             tuple(camera.name for camera in self.cameras),
             tuple(camera.camera for camera in self.cameras),
             tuple(len(camera) for camera in self.cameras),
             clock.index[:, rows],
             tuple(c.poses(clock.index[v, posed.start : posed.stop]) for v, c in enumerate(self.cameras)),
             clock.times_s[rows],
-            self.options.threshold_px,
+            self.threshold_px,
             made_of,
             clock.step_s,
         )
 
     def _detections(self) -> list[Detections]:
-        return [Detections(self.folder / "detect" / safe(c.name), len(c)) for c in self.cameras]
+        size = self.options.shard_frames
+        return [Detections(self.folder / "detect" / safe(c.name), len(c), size) for c in self.cameras]
 
     def _do(self, stage: str, work: Callable[[Any], None], tasks: Sequence[Any]) -> None:
         if tasks:
             self.run.progress(stage, 0, len(tasks))
             for done, _ in enumerate(self.run.engine(work, tasks), 1):
                 self.run.progress(stage, done, len(tasks))
+
+
+def default_threshold_px(cameras: Sequence[CaptureCamera]) -> float:
+    """From which error on a view is wrong: a share of the diagonal of the smallest pictures."""
+    return _THRESHOLD_SHARE * min(float(np.hypot(camera.camera.width, camera.camera.height)) for camera in cameras)
 
 
 def labels_of(folder: Path) -> tuple[Labels, np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from handloom.annotate.clusters import cluster_block
 from handloom.annotate.detect import Detections, Found
 from handloom.annotate.points import chosen_keypoints, triangulate_hands
 from handloom.annotate.solve import Problem, solve, started, stretches
-from handloom.annotate.stage_files import BLOCK_FRAMES, block_path, load_stage, safe, save_stage
+from handloom.annotate.stage_files import block_path, load_stage, safe, save_stage
 from handloom.geometry import Camera
 from handloom.skeleton import HANDS, JOINT_COUNT
 
@@ -27,7 +27,7 @@ class BlockTask:
     Attributes:
         folder: of the recording's stages.
         block: frames.
-        length: number of frames of the recording.
+        length, size: number of frames of the recording, and of a block.
         cameras: without the poses of other blocks.
         pictures: number of pictures of every camera.
         index: (cameras, frames of the block) picture of every camera.
@@ -41,11 +41,12 @@ class BlockTask:
     folder: Path
     block: range
     length: int
+    size: int
     names: tuple[str, ...]
     cameras: tuple[Camera, ...]
     pictures: tuple[int, ...]
     index: Int[np.ndarray, "cameras n"]
-    poses: tuple[Float[np.ndarray, "poses 4 4"], ...]
+    poses: tuple[Float[np.ndarray, "_ 4 4"], ...]
     times_s: Float[np.ndarray, "n"]
     threshold_px: float
     made_of: str
@@ -54,7 +55,7 @@ class BlockTask:
     def found(self) -> list[Found]:
         """Stage 1's result for the frames of the block."""
         return [
-            Detections(self.folder / "detect" / safe(name), count).at(index)
+            Detections(self.folder / "detect" / safe(name), count, self.size).at(index)
             for name, count, index in zip(self.names, self.pictures, self.index)
         ]
 
@@ -85,11 +86,10 @@ def triangulate_shard(task: BlockTask) -> None:
 def solve_shard(task: BlockTask) -> None:
     """The points of a block, with those beside it, into the joints that fit them all."""
     around = surroundings(task.block, task.length)
-    parts = [
-        load_stage(block_path(task.folder / "points", range(start, min(start + BLOCK_FRAMES, task.length))))
-        for start in range(around.start // BLOCK_FRAMES * BLOCK_FRAMES, around.stop, BLOCK_FRAMES)
-    ]
-    first = around.start // BLOCK_FRAMES * BLOCK_FRAMES
+    size = task.size
+    first = around.start // size * size
+    starts = range(first, around.stop, size)
+    parts = [load_stage(block_path(task.folder / "points", range(start, task.length))) for start in starts]
     frames_of = {name: np.concatenate([part[name] for part in parts], _FRAME_AXIS[name]) for name in _FRAME_AXIS}
     data = _cut(frames_of, slice(around.start - first, around.stop - first))
     bones = load_stage(task.folder / "bones.npz")
@@ -97,7 +97,8 @@ def solve_shard(task: BlockTask) -> None:
     joints = np.full_like(data["joints"], np.nan)
     weight = np.where(data["believed"], data["weight"], 0.0)
     for hand in range(len(HANDS)):
-        for frames in stretches((weight[:, :, hand] > 0).any((0, 2)), _LONGEST_GAP):
+        shown = np.asarray((weight[:, :, hand] > 0).any((0, 2)))
+        for frames in stretches(shown, _LONGEST_GAP):
             rows = slice(frames.start, frames.stop)
             start = started(data["joints"][rows, hand])
             if not np.isfinite(start).all():

@@ -15,10 +15,10 @@ from handloom.skeleton import BONES, JOINT_COUNT
 
 PIXEL_SIGMA = 2.0
 """What a detector's joint is off, in pixels."""
-BONE_SIGMA = 0.012
-"""What a bone may differ from its length, in palm lengths: 1 mm."""
-ACCELERATION_SIGMA = 110.0
-"""Acceleration of a joint, in palm lengths per second squared: 10 m/s^2."""
+BONE_SIGMA = 0.025
+"""What a bone may differ from its length, in palm lengths: 2 mm."""
+ACCELERATION_SIGMA = 220.0
+"""Acceleration of a joint, in palm lengths per second squared: 20 m/s^2."""
 _HUBER = 2.0
 """Residuals beyond so many sigmas count linearly."""
 _STEPS = 12
@@ -41,7 +41,7 @@ class Problem:
     """
 
     cameras: list[Camera]
-    poses: list[Float[np.ndarray, "poses 4 4"]]
+    poses: list[Float[np.ndarray, "_ 4 4"]]
     keypoints_px: Float[np.ndarray, "views T 21 2"]
     weight: Float[np.ndarray, "views T 21"]
     lengths: Float[np.ndarray, "20"]

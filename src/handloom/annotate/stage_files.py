@@ -10,8 +10,6 @@ import numpy as np
 from handloom.formats.atomic import replacing
 from handloom.formats.npz_files import read_npz
 
-BLOCK_FRAMES = 240
-"""Frames of one shard."""
 _MADE_OF = "made_of"
 
 
@@ -29,7 +27,7 @@ def save_stage(path: Path, made_of: str, arrays: Mapping[str, np.ndarray]) -> No
     """Write a stage's result. Raises OutputError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, part.open("wb") as file:
-        np.savez(file, **{_MADE_OF: np.array(made_of)}, **arrays)
+        np.savez(file, allow_pickle=False, **{_MADE_OF: np.array(made_of)}, **arrays)  # type: ignore[arg-type]
 
 
 def load_stage(path: Path) -> dict[str, np.ndarray]:
@@ -50,9 +48,9 @@ def stands(path: Path, made_of: str) -> bool:
         return False
 
 
-def blocks(length: int) -> list[range]:
-    """The shards of `length` frames."""
-    return [range(start, min(start + BLOCK_FRAMES, length)) for start in range(0, length, BLOCK_FRAMES)]
+def blocks(length: int, size: int) -> list[range]:
+    """The shards of `length` frames, `size` in each."""
+    return [range(start, min(start + size, length)) for start in range(0, length, size)]
 
 
 def block_path(folder: Path, block: range) -> Path:

@@ -48,13 +48,8 @@ def rigid_pose(place: str, rotation: Any, translation: Any) -> Float[np.ndarray,
     Raises:
         CalibrationError: other numbers of values, or no rotation to within 1e-3.
     """
-    flat = rotation
-    if isinstance(rotation, list) and rotation and isinstance(rotation[0], list):
-        flat = [value for row in rotation for value in row]
-    values = np.array(numbers(place, "rotation", flat))
-    t = np.array(
-        numbers(place, "translation", [v for row in translation for v in row] if _nested(translation) else translation)
-    )
+    values = np.array(numbers(place, "rotation", _flat(rotation)))
+    t = np.array(numbers(place, "translation", _flat(translation)))
     if values.size not in (3, 9) or t.size != 3:
         raise CalibrationError(
             f"{place}: rotation must have 3 (a vector) or 9 numbers and translation 3, found {values.size} and {t.size}"
@@ -64,7 +59,11 @@ def rigid_pose(place: str, rotation: Any, translation: Any) -> Float[np.ndarray,
 
 
 def nearest_rigid(place: str, top: Float[np.ndarray, "*poses 3 4"]) -> Float[np.ndarray, "*poses 4 4"]:
-    """4 x 4 transforms of 3 x 4 ones, their rotations made exact. Raises CalibrationError: not rotations within 1e-3."""
+    """4 x 4 transforms of 3 x 4 ones, their rotations made exact.
+
+    Raises:
+        CalibrationError: they are not rotations within 1e-3.
+    """
     R = top[..., :3]
     error = np.abs(R @ np.swapaxes(R, -1, -2) - np.eye(3)).max() if np.isfinite(R).all() else np.inf
     if error > 1e-3 or (np.linalg.det(R) < 0).any():
@@ -86,14 +85,13 @@ def match_names(found: Mapping[str, Entry], wanted: Mapping[str, Any], place: st
     """
     for same in (lambda a, b: a == b, _contains, lambda a, b: bool(_numbers(a)) and _numbers(a) == _numbers(b)):
         matches = {name: [key for key in found if same(key, name)] for name in wanted}
-        if all(len(keys) == 1 for keys in matches.values()) and len({keys[0] for keys in matches.values()}) == len(
-            matches
-        ):
+        unique = all(len(keys) == 1 for keys in matches.values())
+        if unique and len({keys[0] for keys in matches.values()}) == len(matches):
             return {name: found[keys[0]] for name, keys in matches.items()}
     known, names = ", ".join(found) or "none", ", ".join(wanted)
     raise CalibrationError(
-        f"{place} calibrates the cameras {known}, but the capture has {names}; name videos and cameras alike, or choose "
-        "with --cameras"
+        f"{place} calibrates the cameras {known}, but the capture has {names}; name videos and cameras alike, or "
+        "choose with --cameras"
     )
 
 
@@ -106,5 +104,8 @@ def _numbers(name: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", name)][:1]
 
 
-def _nested(values: Any) -> bool:
-    return isinstance(values, list) and bool(values) and isinstance(values[0], list)
+def _flat(values: Any) -> Any:
+    """The numbers of rows, one after the other; what has no rows stays what it is."""
+    if isinstance(values, list) and values and isinstance(values[0], list):
+        return [value for row in values for value in row]
+    return values
