@@ -22,12 +22,12 @@ def hands(T: int, seed: int = 0) -> np.ndarray:
     sway = 0.06 * np.stack([np.sin(7 * t), np.sin(5 * t + 1), np.cos(6 * t)], -1)[:, None]
     right = moving_hand(T, seed, start=(0, 0, 1e-9)) * MIRROR
     left = moving_hand(T, seed + 1, start=(0, 0, 1e-9))
-    return np.stack([left + sway + [-0.11, 0, 0], right - sway + [0.11, 0, 0.02]], 1)
+    return np.stack([left + sway + [-0.11, 0, 0], right + sway + [0.11, 0, 0.02]], 1)
 
 
 def ring(count: int) -> list[np.ndarray]:
     """`world_from_camera` of cameras about the origin."""
-    angles = np.linspace(0.2, 2.6, count)
+    angles = np.linspace(0.7, 2.4, count)
     places = [np.array([0.7 * np.cos(a), 0.7 * np.sin(a), 0.25 + 0.1 * (k % 2)]) for k, a in enumerate(angles)]
     return [looking_at(place, np.zeros(3)) for place in places]
 

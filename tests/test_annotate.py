@@ -72,10 +72,8 @@ def test_a_late_camera_is_found_out_and_put_right(tmp_path, monkeypatch):
     assert report["cameras"]["cam2"]["epipolar_px"] < 0.5 < report["cameras"]["cam2"]["epipolar_px_without_offset"]
     assert report["cameras"]["cam2"]["frames_without_picture"] == 4
     assert error_mm(labels(tmp_path / "store"), world) < 1
-    without = AnnotateOptions(sync=False)
-    report = run(monkeypatch, scene, tmp_path / "take", tmp_path / "other", without)
-    assert report["cameras"]["cam2"]["late_frames"] == 0
-    assert report["reprojection_px"][1] > 2
+    with pytest.raises(CalibrationError, match=r"camera cam2 does not agree .* are they out of sync"):
+        run(monkeypatch, scene, tmp_path / "take", tmp_path / "other", AnnotateOptions(sync=False))
 
 
 def test_exchanged_and_wrong_calibrations_are_named(tmp_path, monkeypatch):
@@ -91,16 +89,16 @@ def test_exchanged_and_wrong_calibrations_are_named(tmp_path, monkeypatch):
     turned = poses[2] @ rigid(rotation_from_vector(np.array([0.1, 0, 0.4])), np.zeros(3))
     right["cameras"]["cam2"]["world_from_camera"] = turned.tolist()
     path.write_text(json.dumps(right))
-    with pytest.raises(CalibrationError, match=r"camera cam2 does not agree with the others; .*cam2 \d\d\.\d px"):
+    with pytest.raises(CalibrationError, match=r"camera cam2 does not agree with the others; .*cam2 \d+\.\d px"):
         run(monkeypatch, scene, tmp_path / "take", tmp_path / "store")
     report = run(monkeypatch, scene, tmp_path / "take", tmp_path / "store", AnnotateOptions(trust_calibration=True))
     assert error_mm(labels(tmp_path / "store"), world) < 1
-    assert report["cameras"]["cam2"]["reprojection_px"][0] > 15
+    assert report["cameras"]["cam2"]["reprojection_px"][0] > 8
 
 
 def test_other_peoples_hands_are_left_out_and_counted(tmp_path, monkeypatch):
     world = hands(40)
-    guest = [*hands(40, seed=7)[:25], 0.05, 0.25, 0.1]
+    guest = np.array([0.05, 0.25, 0.1]) + hands(40, seed=7)[:25]
     four = np.concatenate([world, np.concatenate([guest, np.full((15, 2, 21, 3), 9.0)])], 1)
     scene = make_capture(tmp_path / "take", four, ring(4), sides=(0.05, 0.95, 0.05, 0.95))
     report = run(monkeypatch, scene, tmp_path / "take", tmp_path / "store")

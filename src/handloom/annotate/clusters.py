@@ -1,6 +1,7 @@
 """Stage 2a: within half a second, which detections of which cameras show one hand."""
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -8,13 +9,15 @@ from jaxtyping import Bool, Float, Int
 from handloom.annotate.detect import Found
 from handloom.annotate.epipolar import epipolar_error_px, world_rays
 from handloom.estimators.detections import Detection
-from handloom.estimators.handedness import MAX_EVIDENCE, Linker
+from handloom.estimators.handedness import MAX_EVIDENCE, Linker, palm_distance
 from handloom.geometry import Camera
 from handloom.skeleton import JOINT_COUNT
 
 WINDOW_FRAMES = 15
 _UNLIKE_HANDS = 0.5
 """What it costs, in thresholds, that one view says left and the other right: it decides where geometry does not."""
+_CLOSE = 0.5
+"""Two hands nearer to each other than this part of their size may be taken for each other."""
 _NO_DEPTH = np.zeros(JOINT_COUNT)
 _NO_WORLD = np.zeros((JOINT_COUNT, 3))
 
@@ -87,18 +90,27 @@ def detection_of(found: Found, frame: int, slot: int) -> Detection:
 
 
 def _followed(view: int, found: Found, frames: np.ndarray, times_s: np.ndarray) -> list[_Node]:
-    linker = Linker()
+    """Hands followed by one camera. When two come close in the picture, and when they part, following starts anew:
+    which is which then is for the other views to say."""
+    nodes: list[_Node] = []
+    linker, close = Linker(), False
     slot_of: dict[int, tuple[int, int]] = {}
     for row, frame in enumerate(frames.tolist()):
-        hands = []
-        for slot in np.flatnonzero(np.isfinite(found.keypoints_px[frame, :, 0, 0])).tolist():
-            hand = detection_of(found, frame, slot)
-            slot_of[id(hand)] = row, slot
-            hands.append(hand)
+        slots = np.flatnonzero(np.isfinite(found.keypoints_px[frame, :, 0, 0])).tolist()
+        hands = [detection_of(found, frame, slot) for slot in slots]
+        slot_of |= {id(hand): (row, slot) for hand, slot in zip(hands, slots)}
+        were, close = close, any(palm_distance(a, b) < _CLOSE for a, b in combinations(hands, 2))
+        if were != close:
+            nodes += _nodes(view, linker, slot_of, len(frames))
+            linker = Linker()
         linker.push(row, float(times_s[frame]), hands)
+    return nodes + _nodes(view, linker, slot_of, len(frames))
+
+
+def _nodes(view: int, linker: Linker, slot_of: dict[int, tuple[int, int]], length: int) -> list[_Node]:
     nodes = []
     for tracklet in linker.tracklets:
-        slots = np.full(len(frames), -1)
+        slots = np.full(length, -1)
         for hand in tracklet.detections:
             row, slot = slot_of[id(hand)]
             slots[row] = slot

@@ -44,7 +44,7 @@ def check_agreement(
         others = "the others" if len(bad) < np.isfinite(found.error_px).sum() else "any other"
         raise CalibrationError(
             f"camera {names} does not agree with {others}; distance from the epipolar lines: {errors}; up to "
-            f"{limit_px:.1f} px is taken for right. Is the calibration theirs? Are they out of sync by more "
+            f"{limit_px:.1f} px is taken for right. Is the calibration theirs, or are they out of sync by more "
             f"than {options.max_offset_s:g} s? --cameras leaves cameras out, --trust-calibration goes on with them"
         )
 

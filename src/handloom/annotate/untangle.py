@@ -1,4 +1,4 @@
-"""Stage 2c: views in which left and right have changed places, as when a follower takes one crossing hand for the other."""
+"""Stage 2c: views in which left and right changed places: followed in 2D, crossing hands are taken for each other."""
 
 from itertools import combinations
 
