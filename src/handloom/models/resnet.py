@@ -108,11 +108,17 @@ class ResNet(nn.Module):
 
     def forward(self, images: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N features"]:
         """Feature vectors of pictures whose channels are already normalised."""
-        x = self.maxpool(_convolved(images, self.conv1, self.bn1).relu_())
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
+        x = self.maps(images)[-1]
         # First over columns, then over rows: the order of the released HTT, for equal rounding.
         return x.mean(3).mean(2)
+
+    def maps(self, images: Float[Tensor, "N 3 H W"]) -> list[Tensor]:
+        """The maps after each of the four stages; the last has `features` channels, a 32nd of the picture's size."""
+        x = self.maxpool(_convolved(images, self.conv1, self.bn1).relu_())
+        maps = []
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            maps.append(x := stage(x))
+        return maps
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Sequential | None:
