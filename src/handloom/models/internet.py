@@ -56,7 +56,8 @@ class InterNet(nn.Module):
         """See `InterNetOutput`."""
         resnet = self.backbone_net["resnet"]
         assert isinstance(resnet, ResNet)
-        return self.pose_net(resnet.maps(images)[-1])
+        *_, features = resnet.maps(images)
+        return self.pose_net(features)
 
 
 class _Heads(nn.Module):

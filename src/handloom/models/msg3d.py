@@ -5,6 +5,7 @@ Keys of the state dictionary are those of the released code, so released weights
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -74,7 +75,7 @@ def _adjacency(binary: np.ndarray, scales: int) -> Float[Tensor, "rows nodes"]:
     for _ in range(1, scales):
         reach.append(np.minimum(reach[-1] @ (binary + np.eye(nodes)), 1) > 0)
     matrices = [np.eye(nodes)]
-    for before, after in zip(reach, reach[1:]):
+    for before, after in pairwise(reach):
         exact = after.astype(float) - before.astype(float) + np.eye(nodes)
         root = 1 / np.sqrt(exact.sum(1))
         matrices.append(root[:, None] * exact * root)
