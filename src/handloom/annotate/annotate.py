@@ -22,11 +22,11 @@ LAYOUTS = ("native", "assemblyhands")
 
 @dataclass(frozen=True, eq=False)
 class Annotated:
-    """What a run gave: the report of each recording, by name, and the store, unless the run ended before it."""
+    """What a run gave: the report of each recording, by name; the store, unless the run ended before it; the run."""
 
     reports: dict[str, dict[str, Any]]
     store: Prepared | None
-    stages: Path
+    run: Run
 
 
 def annotate(
@@ -67,22 +67,30 @@ def annotate(
             raise InputError(f"{what} must be one of {', '.join(STAGES)}, found {stage!r}")
     if layout not in LAYOUTS:
         raise InputError(f"the layout must be one of {', '.join(LAYOUTS)}, found {layout!r}")
-    stages = out.with_name(out.name + ".stages")
-    run = Run(Captures(capture, options), stages, options, engine, progress)
+    run = Run(Captures(capture, options), out.with_name(out.name + ".stages"), options, engine, progress)
     if redo is not None:
         run.forget(redo)
-    reports: dict[str, dict[str, Any]] = {}
-    for name in run.captures.names:
-        report = run.annotate(name, "label" if until == "store" else until)
-        if report is not None:
-            reports[name] = report
-    if until != "store":
-        return Annotated(reports, None, stages)
+    reports = reports_of(run, "label" if until == "store" else until)
+    store = None
+    if until == "store" and layout == "assemblyhands":
+        write_assemblyhands(out, AnnotatedEpisodes(run, tuple(reports), _digests(reports, run)))
+    elif until == "store":
+        store = write_labels(run, reports, out, workers, size)
+    return Annotated(reports, store, run)
+
+
+def reports_of(run: Run, until: str = "label") -> dict[str, dict[str, Any]]:
+    """Do what is missing of all recordings; their reports. Raises InputError, CalibrationError, OutputError."""
+    found = {name: run.annotate(name, until) for name in run.captures.names}
+    return {name: report for name, report in found.items() if report is not None}
+
+
+def write_labels(
+    run: Run, reports: dict[str, dict[str, Any]], out: Path, workers: int = 1, size: Size | None = None
+) -> Prepared:
+    """Write the store, or renew those of its recordings whose labels have changed. Raises InputError, OutputError."""
     episodes = AnnotatedEpisodes(run, tuple(reports), _digests(reports, run))
-    if layout == "assemblyhands":
-        write_assemblyhands(out, episodes)
-        return Annotated(reports, None, stages)
-    return Annotated(reports, prepare_episodes(episodes, out, size, (), workers, progress), stages)
+    return prepare_episodes(episodes, out, size, (), workers, run.progress)
 
 
 def _digests(reports: dict[str, dict[str, Any]], run: Run) -> dict[str, str]:

@@ -17,6 +17,7 @@ from handloom.annotate.labels import Labels, clean_labels, metric_scale, palm_le
 from handloom.annotate.options import AnnotateOptions
 from handloom.annotate.pool import Engine
 from handloom.annotate.report import check_agreement, summary_of
+from handloom.annotate.review import EDITS, Edits, corrected, seen_in
 from handloom.annotate.shards import BlockTask, cluster_shard, solve_shard, surroundings, triangulate_shard
 from handloom.annotate.stage_files import block_path, blocks, digest, load_stage, safe, save_stage, stands
 from handloom.annotate.timeline import Timeline, reference_camera, timeline
@@ -66,9 +67,13 @@ class Run:
         """Where the stages of a recording are kept."""
         return self.stages / safe(name)
 
+    def open(self, name: str) -> "RecordingStages":
+        """A recording with its stages."""
+        return RecordingStages(self, name)
+
     def digest(self, name: str) -> str:
         """What the labels of a recording are made of."""
-        return _Recording(self, name).made_of["label"]
+        return RecordingStages(self, name).made_of["label"]
 
     def forget(self, stage: str) -> None:
         """Delete the results of a stage and of those after it, so that they are made again."""
@@ -86,10 +91,10 @@ class Run:
             InputError, CalibrationError: the capture cannot be used; says why.
             OutputError: results cannot be written.
         """
-        return _Recording(self, name).upto(until)
+        return RecordingStages(self, name).upto(until)
 
 
-class _Recording:
+class RecordingStages:
     """One recording on its way through the stages."""
 
     def __init__(self, run: Run, name: str) -> None:
@@ -110,7 +115,7 @@ class _Recording:
             ("hands", ()),
             ("triangulate", ()),
             ("solve", (options.unit_m, options.hand_size_mm)),
-            ("label", (options.smooth_hz,)),
+            ("label", (options.smooth_hz, Edits(self.folder).frames)),
         ):
             before = self.made_of[stage] = digest(before, stage, *facts)
 
@@ -221,12 +226,32 @@ class _Recording:
                 unit_m=unit_m,
                 smooth_hz=self.options.smooth_hz,
             )
+            labels = self._reviewed(labels, clock, unit_m)
             source = ScaleSource(str(bones["source"]))
             others = int(load_stage(block_path(self.folder / "hands", self.blocks(len(clock.times_s))[0]))["others"])
             summary = summary_of(self.cameras, clock, found, labels, view_error_px, others, unit_m, source)
             write_text(about, json_text(summary, indent=1))
             save_stage(path, self.made_of["label"], {**labels.__dict__, "index": clock.index, "times_s": clock.times_s})
         return parse_json(about, read_text(about))
+
+    def labels(self, clock: Timeline) -> tuple[Labels, np.ndarray]:
+        """The labels, and (T, 2) whether two cameras see each hand."""
+        parts = [load_stage(block_path(self.folder / "joints", b)) for b in self.blocks(len(clock.times_s))]
+        seen = np.concatenate([np.isfinite(part["view_error_px"]).any(-1).sum(0) for part in parts])
+        return labels_of(self.folder)[0], np.asarray(seen >= 2)
+
+    def _reviewed(self, labels: Labels, clock: Timeline, unit_m: float) -> Labels:
+        """The labels with a person's corrections."""
+        edits, T = Edits(self.folder), len(clock.times_s)
+        frames = [int(frame) for frame in edits.frames]
+        if beyond := [frame for frame in frames if frame >= T]:
+            raise InputError(f"{self.folder / EDITS}: frame {beyond[0]} of a recording of {T}; is it of another one?")
+        poses = {
+            frame: np.concatenate([c.poses(clock.index[v, frame : frame + 1]) for v, c in enumerate(self.cameras)])
+            for frame in frames
+        }
+        seen = {frame: seen_in(self.folder, frame, T, self.options.shard_frames) for frame in frames}
+        return corrected(labels, edits, list(self.cameras), poses, seen, unit_m)
 
     def _blocks(self, shown: str, stage: str, folder: str, work: Callable[[BlockTask], None], clock: Timeline) -> None:
         made_of = self.made_of[stage]

@@ -46,7 +46,7 @@ class InterNetOutput:
 class InterNet(nn.Module):
     """Crops of 256 x 256, RGB in 0 ... 1, to 2.5D hands."""
 
-    def __init__(self, config: InterNetConfig = InterNetConfig()) -> None:  # noqa: B008 - frozen
+    def __init__(self, config: InterNetConfig = InterNetConfig()) -> None:
         super().__init__()
         self.config = config
         self.backbone_net = nn.ModuleDict({"resnet": ResNet("resnet50")})
@@ -91,7 +91,7 @@ class _Heads(nn.Module):
 
 def decode(heatmaps: Float[Tensor, "N joints Z Y X"]) -> Float[Tensor, "N joints 3"]:
     """x, y, z of each joint's largest voxel."""
-    Z, Y, X = heatmaps.shape[2:]
+    _, Y, X = heatmaps.shape[2:]
     place = heatmaps.reshape(*heatmaps.shape[:2], -1).argmax(-1)
     return torch.stack([place % X, place // X % Y, place // (X * Y)], -1).to(heatmaps.dtype)
 

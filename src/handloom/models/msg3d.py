@@ -73,10 +73,10 @@ def _adjacency(binary: np.ndarray, scales: int) -> Float[Tensor, "rows nodes"]:
     """Matrices of the nodes exactly k steps away, plus the identity, normalised; one above the other."""
     nodes, reach = len(binary), [np.eye(len(binary))]
     for _ in range(1, scales):
-        reach.append(np.minimum(reach[-1] @ (binary + np.eye(nodes)), 1) > 0)
+        reach.append((reach[-1] @ (binary + np.eye(nodes)) > 0).astype(float)).astype(float))
     matrices = [np.eye(nodes)]
     for before, after in pairwise(reach):
-        exact = after.astype(float) - before.astype(float) + np.eye(nodes)
+        exact = after - before + np.eye(nodes)
         root = 1 / np.sqrt(exact.sum(1))
         matrices.append(root[:, None] * exact * root)
     return torch.tensor(np.concatenate(matrices), dtype=torch.float32)
