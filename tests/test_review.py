@@ -79,7 +79,7 @@ def test_worst_frames_come_first_and_a_corrected_joint_reaches_the_store(served)
 
 @needs_browser
 def test_a_person_drags_a_joint_and_saves(served, browser):
-    address, out, world, true_px = served
+    address, out, _, true_px = served
     browser.open(address, 1280, 900)
     wait_for(lambda: browser.js("document.body.dataset.ready") == "yes")
     browser.js("step(1)")

@@ -22,8 +22,8 @@ PAGE = """<!doctype html>
 <script>
 "use strict";
 const $ = (id) => document.getElementById(id), COLOURS = ["#4fc3f7", "#ffb74d"];
-let about, queue, place = 0, state, cameras = [], drawn = [], positions = {}, held = null, asking = false, again = false;
-let turn = 0.5;
+let about, queue, place = 0, state, cameras = [], drawn = [], positions = {}, held = null;
+let asking = false, again = false, turn = 0.5;
 const say = (text) => { $("message").textContent = text; };
 async function ask(path, body) {
   const options = body && {method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)};
@@ -89,7 +89,7 @@ function draw() {
     }
   });
   drawScene();
-  const errors = state.error.flat().filter((e) => e !== null).sort((a, b) => a - b);
+  const errors = state.error_px.flat().filter((e) => e !== null).sort((a, b) => a - b);
   const middle = errors.length ? errors[errors.length >> 1].toFixed(2) : "-";
   document.body.dataset.error = middle; say(`reprojection error ${middle} px median`);
 }

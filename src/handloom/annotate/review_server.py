@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -68,7 +68,7 @@ class Review:
             "frame": frame,
             "views": views,
             "joints": solved.joints,
-            "error": solved.error_px,
+            "error_px": solved.error_px,
             "positions": edits.frames.get(str(frame), {}),
         }
 
@@ -116,6 +116,7 @@ class Reviews:
     run: Run
     names: tuple[str, ...]
     store: Callable[[], str]
+    writing: threading.Lock = field(default_factory=threading.Lock)
 
     @lru_cache(4)  # noqa: B019 - as long as the server
     def of(self, name: str) -> Review:
@@ -186,7 +187,8 @@ def _get(reviews: Reviews, path: str, query: dict[str, str]) -> tuple[str, bytes
 
 def _post(reviews: Reviews, path: str, body: dict[str, Any]) -> tuple[str, bytes]:
     if path == "/store":
-        return _json({"stored": reviews.store()})
+        with reviews.writing:
+            return _json({"stored": reviews.store()})
     review = reviews.of(body["recording"])
     if path == "/solve":
         return _json(review.frame(int(body["frame"]), body["positions"]))

@@ -91,7 +91,7 @@ class _Heads(nn.Module):
 
 def decode(heatmaps: Float[Tensor, "N joints Z Y X"]) -> Float[Tensor, "N joints 3"]:
     """x, y, z of each joint's largest voxel."""
-    _, Y, X = heatmaps.shape[2:]
+    Y, X = heatmaps.shape[3:]
     place = heatmaps.reshape(*heatmaps.shape[:2], -1).argmax(-1)
     return torch.stack([place % X, place // X % Y, place // (X * Y)], -1).to(heatmaps.dtype)
 

@@ -73,7 +73,7 @@ def _adjacency(binary: np.ndarray, scales: int) -> Float[Tensor, "rows nodes"]:
     """Matrices of the nodes exactly k steps away, plus the identity, normalised; one above the other."""
     nodes, reach = len(binary), [np.eye(len(binary))]
     for _ in range(1, scales):
-        reach.append((reach[-1] @ (binary + np.eye(nodes)) > 0).astype(float)).astype(float))
+        reach.append((reach[-1] @ (binary + np.eye(nodes)) > 0).astype(float))
     matrices = [np.eye(nodes)]
     for before, after in pairwise(reach):
         exact = after - before + np.eye(nodes)
