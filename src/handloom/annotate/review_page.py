@@ -5,7 +5,7 @@ PAGE = """<!doctype html>
 <style>
  body { margin: 0; font: 14px system-ui, sans-serif; background: #14171c; color: #e6e6e6; }
  header { display: flex; gap: 8px; align-items: center; padding: 8px 12px; background: #1e232b; flex-wrap: wrap; }
- button, select { font: inherit; color: inherit; background: #323a46; border: 0; border-radius: 4px; padding: 5px 10px; }
+ button, select { font: inherit; color: inherit; background: #323a46; border: 0; padding: 5px 10px; }
  button:hover { background: #46515f; } #message { margin-left: auto; opacity: .8; }
  main { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 8px; padding: 8px; }
  figure { margin: 0; background: #000; position: relative; } canvas { width: 100%; display: block; cursor: crosshair; }
