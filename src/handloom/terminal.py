@@ -25,6 +25,10 @@ STAGES = {
     "features": "features",
     "train": "training",
     "evaluate": "evaluating",
+    "annotate-detect": "finding hands",
+    "annotate-hands": "left and right",
+    "annotate-triangulate": "triangulating",
+    "annotate-solve": "solving",
 }
 
 

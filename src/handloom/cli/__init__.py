@@ -7,6 +7,7 @@ import tyro
 
 from handloom import __version__
 from handloom.cli.bench import bench
+from handloom.cli.capture import annotate
 from handloom.cli.data import check, datasets, prepare, simulate
 from handloom.cli.learn import evaluate, export, import_weights, train_htt
 from handloom.cli.motion import (
@@ -27,6 +28,7 @@ for verb in (
     track,
     view,
     info,
+    annotate,
     simulate,
     prepare,
     check,

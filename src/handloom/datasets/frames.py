@@ -8,6 +8,8 @@ from handloom.datasets.layout import (
     BOXES,
     KEYPOINTS,
     POSE_KNOWN,
+    REPROJECTION,
+    VIEWS,
     VISIBLE,
     WORLD_FROM_CAMERA,
     Size,
@@ -35,6 +37,11 @@ def frame_columns(episode: Episode, layout: StoreLayout) -> Columns:
         "hand.valid": hands.valid,
         "hand.confidence": hands.confidence,
     }
+    if layout.evidence:
+        if episode.evidence is None:
+            raise InputError(f"{episode.name}: it is not known what its labels rest on, but the store began with that")
+        columns[VIEWS] = episode.evidence.views
+        columns[REPROJECTION] = _finite(episode.evidence.reprojection_px, episode.evidence.views > 0)
     if count := len(layout.object_names):
         none = np.full((T, count, 4, 4), np.nan)
         poses = none if episode.object_poses is None else episode.object_poses

@@ -20,6 +20,8 @@ features for their state and their command."""
 VISIBLE, KEYPOINTS, BOXES = "visible", "keypoints", "boxes"
 WORLD_FROM_CAMERA, POSE_KNOWN, PICTURED = "world_from_camera", "pose_known", "pictured"
 
+VIEWS, REPROJECTION = "hand.views", "hand.reprojection"
+
 _HAND_AXES = {"hand": list(HANDS), "joint": JOINT_COUNT}
 _BOX_AXES = {"hand": list(HANDS), "side": ["x0", "y0", "x1", "y1"]}
 _DEFAULTS = {"timestamp": "float32", "frame_index": "int64", "episode_index": "int64", "index": "int64"}
@@ -43,13 +45,15 @@ class StoredCamera:
 
 @dataclass(frozen=True)
 class StoreLayout:
-    """Name of the data set, constant integer rate, cameras, objects, and whether there are pictures at all."""
+    """Name of the data set, constant integer rate, cameras, objects, whether there are pictures at all, and whether it
+    is known what the labels rest on."""
 
     dataset: str
     fps: int
     cameras: tuple[StoredCamera, ...]
     object_names: tuple[str, ...]
     pictures: bool
+    evidence: bool = False
 
     @property
     def pictured(self) -> list[StoredCamera]:
@@ -90,6 +94,10 @@ class StoreLayout:
         result["hand.joints"] = _feature("float32", [*joints, 3], axes, unit="m", frame="world", validity="hand.valid")
         result["hand.valid"] = _feature("bool", joints, _HAND_AXES)
         result["hand.confidence"] = _feature("float32", joints, _HAND_AXES)
+        if self.evidence:
+            meaning = "number of views that the joint was computed from"
+            result[VIEWS] = _feature("int64", joints, _HAND_AXES, meaning=meaning)
+            result[REPROJECTION] = _feature("float32", joints, _HAND_AXES, unit="px", validity=VIEWS)
         for name in _LABELS:
             result[name] = _feature("int64", [1], meaning=f"row of {name[6:]}s in meta/handloom.json, -1 for none")
         if count := len(self.object_names):
@@ -123,7 +131,8 @@ class StoreLayout:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, the inverse of `layout_from_json`."""
-        return asdict(self)
+        values = asdict(self)
+        return values if self.evidence else {name: value for name, value in values.items() if name != "evidence"}
 
 
 def camera_feature(camera: str, part: str) -> str:
@@ -140,6 +149,7 @@ def layout_from_json(values: dict[str, Any], place: str) -> StoreLayout:
             cameras=tuple(StoredCamera(**camera) for camera in values["cameras"]),
             object_names=tuple(values["object_names"]),
             pictures=bool(values["pictures"]),
+            evidence=bool(values.get("evidence", False)),
         )
     except (KeyError, TypeError, ValueError) as failure:
         raise InputError(f"{place}: the layout of the store is damaged ({failure!r}); prepare it again") from None
@@ -186,7 +196,9 @@ def layout_of(episode: Episode, size: Size | None, cameras: Sequence[str], pictu
     fps = round(episode.frame_rate)
     if fps < 1:
         raise InputError(f"{episode.name}: a rate of {float(episode.frame_rate):g} frames/s; at least 1 is needed")
-    return StoreLayout(episode.dataset, fps, tuple(chosen), episode.object_names, pictures)
+    return StoreLayout(
+        episode.dataset, fps, tuple(chosen), episode.object_names, pictures, episode.evidence is not None
+    )
 
 
 def check_fits(episode: Episode, layout: StoreLayout) -> None:

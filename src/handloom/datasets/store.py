@@ -16,7 +16,9 @@ from handloom.datasets.layout import (
     BOXES,
     PICTURED,
     POSE_KNOWN,
+    REPROJECTION,
     VIDEO,
+    VIEWS,
     VISIBLE,
     WORLD_FROM_CAMERA,
     StoreLayout,
@@ -26,7 +28,7 @@ from handloom.datasets.layout import (
 from handloom.datasets.store_write import EPISODES_PATH, HANDLOOM, INFO
 from handloom.errors import InputError
 from handloom.formats.cameras import camera_from_dict
-from handloom.formats.episode import CameraStream, Episode, LabelledSegment, VideoSpan
+from handloom.formats.episode import CameraStream, Episode, Evidence, LabelledSegment, VideoSpan
 from handloom.formats.text_files import parse_json, read_text
 from handloom.geometry import Camera
 from handloom.hands import HandTrack, ScaleSource
@@ -148,6 +150,7 @@ class Store:
             object_poses=_masked(columns["object.poses"], columns["object.known"]) if objects else None,
             object_labels=columns["object.label"] if objects else None,
             scene=recording.scene,
+            evidence=_evidence(columns) if layout.evidence else None,
         )
 
     def _recording(self, index: int) -> StoredRecording:
@@ -174,6 +177,11 @@ class Store:
             boxes_px=_masked(boxes, np.asarray(boxes.any(-1))),
             visible=columns[camera_feature(name, VISIBLE)],
         )
+
+
+def _evidence(columns: Columns) -> Evidence:
+    views = columns[VIEWS]
+    return Evidence(views, np.where(views > 0, columns[REPROJECTION], np.nan))
 
 
 def _masked(values: np.ndarray, known: np.ndarray) -> np.ndarray:

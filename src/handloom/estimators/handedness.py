@@ -65,7 +65,7 @@ class Linker:
         self._active = active = [
             t for t in self._active if time_s - t.last_time_s <= MAX_GAP_S or frame - t.frames[-1] <= MAX_GAP_FRAMES
         ]
-        distance = np.array([[_distance(t.detections[-1], d) for d in kept] for t in active]).reshape(
+        distance = np.array([[palm_distance(t.detections[-1], d) for d in kept] for t in active]).reshape(
             len(active), len(kept)
         )
         # The gate is applied before the assignment, so that a far pair cannot displace a near one.
@@ -136,8 +136,8 @@ def _centre_and_size(keypoints_px: np.ndarray) -> tuple[np.ndarray, float]:
     return keypoints_px[list(PALM)].mean(0), float(np.hypot(*extent)) + 1e-6
 
 
-def _distance(a: Detection, b: Detection) -> float:
-    """Distance of the palms in units of the larger hand."""
+def palm_distance(a: Detection, b: Detection) -> float:
+    """Distance of the palms in the picture, in units of the larger hand."""
     (centre_a, size_a), (centre_b, size_b) = (
         _centre_and_size(a.keypoints_px),
         _centre_and_size(b.keypoints_px),

@@ -1,4 +1,4 @@
-"""MediaPipe Hands: up to two hands per frame, with the models that its wheel carries."""
+"""MediaPipe Hands, with the models that its wheel carries."""
 
 import contextlib
 import os
@@ -27,17 +27,18 @@ class MediaPipeDetector:
 
     Args:
         min_confidence: threshold of both the palm detector and the tracker, 0 ... 1.
+        max_hands: the most hands that are looked for in a picture.
 
     Raises:
         MissingDependencyError: MediaPipe is not installed (there is no wheel with models for Python 3.13).
     """
 
-    def __init__(self, min_confidence: float = 0.5):
+    def __init__(self, min_confidence: float = 0.5, max_hands: int = 2):
         mediapipe = _import_mediapipe()
         with _silenced_stderr():
             self._hands = mediapipe.solutions.hands.Hands(
                 static_image_mode=False,
-                max_num_hands=2,
+                max_num_hands=max_hands,
                 min_detection_confidence=min_confidence,
                 min_tracking_confidence=min_confidence,
             )
@@ -45,7 +46,7 @@ class MediaPipeDetector:
             self.reset()
 
     def detect(self, image: UInt8[np.ndarray, "H W 3"]) -> list[Detection]:
-        """Hands in one RGB picture, at most two."""
+        """Hands in one RGB picture."""
         found = self._hands.process(image)
         if not found.multi_hand_landmarks:
             return []

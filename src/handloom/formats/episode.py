@@ -121,6 +121,15 @@ class LabelledSegment:
 
 
 @dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the labels of T frames rest on: how many views each joint was computed from, and their mean reprojection
+    error in pixels, NaN where there is none."""
+
+    views: Int[np.ndarray, "T 2 21"]
+    reprojection_px: Float[np.ndarray, "T 2 21"]
+
+
+@dataclass(frozen=True, eq=False)
 class Episode:
     """One recording: T frames of two hands in the world frame, seen by some cameras.
 
@@ -139,6 +148,7 @@ class Episode:
         object_labels: index into `object_names` of the object in use, -1 for none.
         scene: the data set's own name of place, scenario or toy.
         problems: what was left out of this episode.
+        evidence: what its labels rest on, where they were made from several views.
 
     Raises:
         RecordError: fields that do not belong together.
@@ -158,6 +168,7 @@ class Episode:
     object_labels: Int[np.ndarray, "T"] | None = None
     scene: str = ""
     problems: tuple[Problem, ...] = ()
+    evidence: Evidence | None = None
 
     def __post_init__(self) -> None:
         T, objects, place = len(self.hands), len(self.object_names), f"episode {self.name!r}"
@@ -188,6 +199,8 @@ class Episode:
                 )
         if self.object_poses is not None:
             _check_rigid(place, "object_poses", self.object_poses)
+        if self.evidence is not None and (found := self.evidence.views.shape) != (T, 2, JOINT_COUNT):
+            raise RecordError(f"{place}: evidence must have shape {(T, 2, JOINT_COUNT)}, found {found}")
         labels = self.object_labels
         if labels is not None and ((labels < -1) | (labels >= objects)).any():
             raise RecordError(

@@ -53,7 +53,7 @@ def picture_getter(stream: CameraStream) -> Callable[[int], Picture | None]:
         case RenderedPictures(picture):
             return picture
         case PictureFiles(paths):
-            return lambda frame: None if (path := paths[frame]) is None else _read(path)
+            return lambda frame: None if (path := paths[frame]) is None else read_picture(path)
         case VideoSpan(path, frames):
             lookup = FrameLookup(VideoFile(path))
             return lambda frame: None if frames[frame] < 0 else _decoded(lookup, path, int(frames[frame]))
@@ -145,7 +145,8 @@ def write_videos(episode: Episode, targets: Mapping[str, Path]) -> None:
                 writer.write(_checked(stream, image), frame)
 
 
-def _read(path: Path) -> Picture:
+def read_picture(path: Path) -> Picture:
+    """A picture file, RGB. Raises InputError: not there, or not a picture."""
     try:
         data = path.read_bytes()
         whole = not data.startswith(_PNG) or _is_whole_png(data)

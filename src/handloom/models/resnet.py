@@ -1,5 +1,6 @@
 """ResNet (He et al., CVPR 2016) as a feature extractor, with torchvision's state-dict keys: published weights load."""
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -125,14 +126,20 @@ class ResNet(nn.Module):
 
     def forward(self, images: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N features"]:
         """Feature vectors of pictures whose channels are already normalised."""
-        x = self.maxpool(_convolved(images, self.conv1, self.bn1).relu_())
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
+        for x in self.maps(images):  # noqa: B007 - the last one counts
+            pass
         if self.grid is not None:
             read: Tensor = self.grid(x)
             return read
         # First over columns, then over rows: the order of the released HTT, for equal rounding.
         return x.mean(3).mean(2)
+
+    def maps(self, images: Float[Tensor, "N 3 H W"]) -> Iterator[Tensor]:
+        """The maps after each of the four stages; the last is a 32nd of the picture's size."""
+        x = self.maxpool(_convolved(images, self.conv1, self.bn1).relu_())
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+            yield x
 
 
 def _grid(inputs: int, grid: Grid) -> nn.Sequential:

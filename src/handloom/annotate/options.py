@@ -1,0 +1,59 @@
+"""What a user can choose when annotating a capture."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from handloom.errors import InputError
+
+
+@dataclass(frozen=True)
+class AnnotateOptions:
+    """How to annotate.
+
+    Attributes:
+        calibration: file or folder with lens and pose of every camera, where it is not found in the capture.
+        cameras: names of the cameras to use; by default all.
+        unit_m: metres per unit of the calibration's poses, for calibrations that do not say; without, the size of the
+            hands gives the scale.
+        hand_size_mm: true distance from wrist to middle knuckle; gives the scale where the calibration has none.
+        image_rate: pictures per second of image folders.
+        min_confidence: the detector's threshold, 0 to 1.
+        max_hands: the most hands in one picture, other people's included.
+        sync: find out by how many frames cameras are late, and put it right.
+        max_offset_s: the largest delay between cameras that is looked for.
+        threshold_px: a view whose error is larger is wrong; cameras whose median is larger than half of it have a wrong
+            calibration. By default 1.5 % of the diagonal of the smallest pictures.
+        trust_calibration: go on with cameras that do not agree.
+        shard_frames: frames of one shard, the unit of work. Results depend on it a little: every shard has a detector
+            of its own.
+        smooth_hz: at the end, remove motion faster than this many hertz; off by default.
+    """
+
+    calibration: Path | None = None
+    cameras: tuple[str, ...] = ()
+    unit_m: float | None = None
+    hand_size_mm: float | None = None
+    image_rate: float = 30.0
+    min_confidence: float = 0.5
+    max_hands: int = 4
+    sync: bool = True
+    max_offset_s: float = 1.0
+    threshold_px: float | None = None
+    trust_calibration: bool = False
+    shard_frames: int = 240
+    smooth_hz: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("unit_m", "image_rate", "threshold_px", "smooth_hz", "hand_size_mm"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name} must be a positive number, found {value:g}")
+        if not 0 <= self.min_confidence <= 1:
+            raise InputError(f"the confidence threshold must lie between 0 and 1, found {self.min_confidence:g}")
+        if not 1 <= self.max_hands <= 16:
+            raise InputError(f"the number of hands in a picture must lie between 1 and 16, found {self.max_hands}")
+        if not 15 <= self.shard_frames <= 100_000:
+            raise InputError(f"a shard must have 15 to 100000 frames, found {self.shard_frames}")
+        if not (math.isfinite(self.max_offset_s) and self.max_offset_s >= 0):
+            raise InputError(f"the largest delay must not be negative, found {self.max_offset_s:g} s")
