@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from handloom.models.ghtt_pose import PoseBlockConfig
+from handloom.models.motion_recogniser import MotionRecogniserConfig
 from handloom.models.posegpt import PoseGPTConfig
 from handloom.training.ghtt_samples import Disturbance
 from handloom.training.schedule import Schedule
@@ -106,6 +107,26 @@ POSEGPT_PRESETS = {
             label_dim=128, dim=128, layers=4, codec_dim=128, codec_feedforward=256, codec_layers=2, frames=128
         ),
         MotionRecipe(40, 32, 1e-3, 100, "cosine", max_gradient=1.0, disturbance=_PLAIN, normalise=True),
+        MotionRecipe(60, 32, 1e-3, 100, "cosine", max_gradient=1.0, disturbance=_PLAIN, normalise=True),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class RecogniserPreset:
+    """Shape and recipe of the network behind FID (docs/protocols.md, 3.5)."""
+
+    config: MotionRecogniserConfig
+    recipe: MotionRecipe
+
+
+RECOGNISER_PRESETS = {
+    "paper": RecogniserPreset(
+        MotionRecogniserConfig(()),
+        MotionRecipe(epochs=1000, batch_clips=128, learning_rate=3e-5, decay_epochs=400, disturbance=_PLAIN),
+    ),
+    "small": RecogniserPreset(
+        MotionRecogniserConfig((), label_dim=128, dim=96, heads=4, feedforward=192, layers=2),
         MotionRecipe(60, 32, 1e-3, 100, "cosine", max_gradient=1.0, disturbance=_PLAIN, normalise=True),
     ),
 }

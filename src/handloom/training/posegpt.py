@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -91,20 +91,31 @@ class CodecForward(nn.Module):
 
 
 @dataclass(eq=False)
-class CodecStage(Loop):
-    """The codec in training."""
+class MotionStage(Loop):
+    """What trainings on stretches of motion share."""
 
-    model: MotionCodec | PoseGPT
     recipe: MotionRecipe
     samples: MotionSamples
-
-    terms: ClassVar[tuple[str, ...]] = ("features", "code")
-    title = "PoseGPT, codec"
 
     @property
     def count(self) -> int:
         """Number of stretches."""
         return len(self.samples)
+
+    def batches(self, items: list[tuple[int, int]]) -> Iterator[MotionSample]:
+        """Stretches, made here."""
+        return stacked(self.samples, items, self.local_batch)
+
+    def places(self, batch: MotionSample) -> list[str]:
+        """Recordings and first frames."""
+        return [f"{self.samples.recordings[k].name} from frame {frame}" for k, frame in batch.place.tolist()]
+
+
+@dataclass(eq=False)
+class CodecStage(MotionStage):
+    """The codec in training."""
+
+    terms, title = ("features", "code"), "PoseGPT, codec"
 
     def wrapped(self) -> nn.Module:
         """See `CodecForward`."""
@@ -115,10 +126,6 @@ class CodecStage(Loop):
         """Both count the same."""
         return torch.ones(2)
 
-    def batches(self, items: list[tuple[int, int]]) -> Iterator[MotionSample]:
-        """Stretches, made here."""
-        return stacked(self.samples, items, self.local_batch)
-
     def local_terms(self, batch: MotionSample) -> LossTerms:
         """L1 of the features, and the loss of the code."""
         given = on_device(batch, self.device)
@@ -126,10 +133,6 @@ class CodecStage(Loop):
         terms = torch.stack([counted_l1(found, given.features, given.counted), code])
         counts = terms.new_full((2,), float(len(given.length)))
         return LossTerms(terms * counts, counts)
-
-    def places(self, batch: MotionSample) -> list[str]:
-        """Recordings and first frames."""
-        return [f"{self.samples.recordings[k].name} from frame {frame}" for k, frame in batch.place.tolist()]
 
 
 class WordsForward(nn.Module):
@@ -148,11 +151,10 @@ class WordsForward(nn.Module):
 
 
 @dataclass(eq=False)
-class WordsStage(CodecStage):
+class WordsStage(MotionStage):
     """The language model in training."""
 
-    terms = ("words",)
-    title = "PoseGPT"
+    terms, title = ("words",), "PoseGPT"
 
     def __post_init__(self) -> None:
         assert isinstance(self.model, PoseGPT)
@@ -256,7 +258,7 @@ class _Run:
 
     def train(
         self,
-        stage: type[CodecStage],
+        stage: type[MotionStage],
         model: MotionCodec | PoseGPT,
         recipe: MotionRecipe,
         samples: MotionSamples,
