@@ -179,7 +179,7 @@ def train_ghtt_action(
             ActionStage(
                 model=model,
                 recipe=recipe,
-                samples=ActionSamples(recordings, config, block, options.seed, recipe.mid_noise),
+                samples=ActionSamples(recordings, config, block, options.seed, recipe.mid_noise, recipe.hide_noun),
                 validation=ActionSamples(held_out, config, block, None) if held_out else None,
                 seed=options.seed,
                 folder=folder,

@@ -17,6 +17,7 @@ class MotionRecipe(Schedule):
     Attributes:
         disturbance: of observed motion.
         skip: how often a decoder reads the encoder's tokens beside the latent.
+        hide_noun: how often block A is not told the object; the paper always tells it.
         normalise: count features from the training data's mean in its spreads; the paper does not.
         mid_noise: standard deviation of the noise on mid-levels that A reads, in their own standard deviations.
     """
@@ -28,6 +29,7 @@ class MotionRecipe(Schedule):
     disturbance: Disturbance = field(default_factory=Disturbance)
     skip: float = 0.5
     mid_noise: float = 1.0
+    hide_noun: float = 0.0
     normalise: bool = False
 
 
@@ -81,6 +83,7 @@ ACTION_PRESETS = {
             max_gradient=1.0,
             normalise=True,
             mid_noise=0.3,
+            hide_noun=0.3,
         ),
     ),
 }
