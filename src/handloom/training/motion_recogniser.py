@@ -20,11 +20,11 @@ from handloom.models.motion_vae import set_statistics
 from handloom.progress import Progress, silent
 from handloom.training.ghtt_recipe import RECOGNISER_PRESETS
 from handloom.training.ghtt_samples import feature_statistics
-from handloom.training.loop import LoopOptions, LossTerms
+from handloom.training.loop import LossTerms
 from handloom.training.motion_run import MotionOptions, about_stores, on_device
 from handloom.training.posegpt import MotionSample, MotionSamples, MotionStage
 from handloom.training.processes import local_device, processes
-from handloom.training.run_folder import RunFolder, described
+from handloom.training.run_folder import RunFolder
 
 
 class RecogniserForward(nn.Module):
@@ -93,13 +93,7 @@ def train_motion_recogniser(
     folder = RunFolder(out)
     device = local_device(choose_device(options.device))
     with processes(device) as shared:
-        about = {
-            "model": described(config),
-            "recipe": described(recipe),
-            "data": about_stores(stores, options.split),
-            "seed": options.seed,
-            "processes": shared.count,
-        }
+        about = options.about(config, recipe, about_stores(stores, options.split), shared)
         if folder.finished:
             folder.begin(about)
             return folder.model
@@ -117,11 +111,6 @@ def train_motion_recogniser(
             about=about,
             device=device,
             processes=shared,
-            options=LoopOptions(
-                checkpoint_minutes=options.checkpoint_minutes,
-                stop_after_steps=options.max_steps,
-                should_stop=should_stop,
-                progress=progress if shared.leads else silent,
-            ),
+            options=options.loop(shared, progress, should_stop),
         ).run()
         return folder.model if folder.finished else None

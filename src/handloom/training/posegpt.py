@@ -22,10 +22,10 @@ from handloom.progress import Progress, silent
 from handloom.training.ghtt_loss import counted_l1
 from handloom.training.ghtt_recipe import POSEGPT_PRESETS, MotionRecipe
 from handloom.training.ghtt_samples import counted, feature_statistics
-from handloom.training.loop import Loop, LoopOptions, LossTerms
+from handloom.training.loop import Loop, LossTerms
 from handloom.training.motion_run import MotionOptions, about_stores, on_device, padded, stacked
 from handloom.training.processes import Processes, local_device, processes
-from handloom.training.run_folder import MODEL, RunFolder, described
+from handloom.training.run_folder import MODEL, RunFolder
 
 
 class MotionSample(NamedTuple):
@@ -232,7 +232,7 @@ def train_posegpt(
         recipe = options.applied(preset.codec_recipe)
         if recipe.normalise:
             set_statistics(codec, *feature_statistics(recordings))
-        if not run.train(CodecStage, codec, recipe, samples, codec_folder, described(config.codec)):
+        if not run.train(CodecStage, codec, recipe, samples, codec_folder, config.codec):
             return None
         model = PoseGPT(config)
         trained = load_pretrained(MotionCodec, CodecConfig, codec_folder.model)
@@ -240,7 +240,7 @@ def train_posegpt(
         model.action_vectors.copy_(torch.from_numpy(action_vectors(actions, config.label_dim)))
         samples = MotionSamples(recordings, trimmed, frames, options.seed)
         recipe = options.applied(preset.recipe)
-        if not run.train(WordsStage, model, recipe, samples, words_folder, described(config)):
+        if not run.train(WordsStage, model, recipe, samples, words_folder, config):
             return None
         final = out / MODEL
         if not final.exists() and shared.leads:
@@ -263,16 +263,10 @@ class _Run:
         recipe: MotionRecipe,
         samples: MotionSamples,
         folder: RunFolder,
-        config: dict[str, Any],
+        config: CodecConfig | PoseGPTConfig,
     ) -> bool:
         """Train one of the two networks. Returns whether it is finished."""
-        about = {
-            "model": config,
-            "recipe": described(recipe),
-            "data": self.data,
-            "seed": self.options.seed,
-            "processes": self.processes.count,
-        }
+        about = self.options.about(config, recipe, self.data, self.processes)
         if folder.finished:
             folder.begin(about)
             return True
@@ -285,11 +279,6 @@ class _Run:
             about=about,
             device=local_device(choose_device(self.options.device)),
             processes=self.processes,
-            options=LoopOptions(
-                checkpoint_minutes=self.options.checkpoint_minutes,
-                stop_after_steps=self.options.max_steps,
-                should_stop=self.should_stop,
-                progress=self.progress if self.processes.leads else silent,
-            ),
+            options=self.options.loop(self.processes, self.progress, self.should_stop),
         ).run()
         return folder.finished
