@@ -92,3 +92,16 @@ def test_bench_on_the_command_line(tmp_path, capsys):
         assert words in " ".join(said.split())
     assert main(["bench", "refine", *arguments, "--gap-frames", "3"]) == 0
     assert "in gaps of 3 frames" in capsys.readouterr().out
+
+
+def test_gestures_of_other_runs():
+    from handloom.benchmarks.gestures import halves
+    from handloom.datasets.motions import MotionSegment
+
+    segments = tuple(MotionSegment("ab"[k % 2], "", 10 * k, 10 * k + 10) for k in range(6))
+    first, second = recording(60), recording(60)
+    trained, tested = halves([replace(first, segments=segments[:3]), replace(second, segments=segments[3:])])
+    assert [[s.start for s in r.segments] for r in trained] == [[0, 10], [40, 50]]
+    assert [[s.start for s in r.segments] for r in tested] == [[20], [30]]
+    with pytest.raises(InputError, match="no label has two runs"):
+        halves([replace(first, segments=segments[:2])])

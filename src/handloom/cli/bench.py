@@ -155,3 +155,18 @@ def bench_refine(
     from handloom.terminal import print_rows
 
     print_rows(*measure_refinement(recordings, weights, split, noise_mm, gap_frames))
+
+
+@bench.command(name="gestures")
+def bench_gestures(recordings: tyro.conf.Positional[tuple[Path, ...]], pose: Path | None = None) -> None:
+    """Train G-HTT's block A on half of the labelled runs of recordings, and test it on the others.
+
+    Args:
+        recordings: Labelled ones: logs of a HoloLens (.csv), stores.
+        pose: Folder of a run of ghtt-pose; by default the weights that come with Handloom.
+    """
+    with needing_torch():
+        from handloom.benchmarks.gestures import measure_gestures
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_gestures(recordings, pose))

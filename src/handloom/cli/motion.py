@@ -253,6 +253,46 @@ def camera_motion(
     print_rows(*verbs.camera_motion(verbs.Place(result, out or _beside(result, "world"), overwrite), video))
 
 
+def reproduce_ghtt(
+    table: tyro.conf.Positional[Literal["ghtt-table2", "ghtt-table3", "ghtt-table4"]],
+    data: tuple[Path, ...],
+    out: Path,
+    preset: Preset = "small",
+    split: str = "test",
+    epochs: int | None = None,
+    windows: int | None = None,
+    seed: int = 0,
+    device: Device = "auto",
+) -> None:
+    """Train and score what a table of G-HTT compares, beside the published numbers; killed, the same command goes on.
+
+    Args:
+        table: 2: PoseGPT and P.b; 3: P.a and P.b; 4: with and without mid-level. All share their networks in OUT.
+        data: Stores with labelled actions; pictures are not needed.
+        out: Folder for runs, and the table as .md and .json.
+        preset: Of all networks.
+        split: That is scored; "train" is trained on.
+        epochs: Of all networks, instead of the preset's.
+        windows: Score so many windows, evenly chosen; by default all.
+        seed: Of all chance.
+        device: Where to compute.
+    """
+    with needing_torch():
+        from handloom.reproduction.ghtt import reproduce_ghtt as run_table
+        from handloom.training.motion_run import MotionOptions
+    from handloom.terminal import ProgressBar, print_rows
+    from handloom.tracking.interrupt import Interruption
+
+    options = MotionOptions(preset, seed=seed, epochs=epochs, device=device)
+    with ProgressBar("steps") as progress, Interruption() as interruption:
+        text = run_table(table, data, out, options, split, windows, progress, lambda: interruption.requested)
+    if text is not None:
+        print(text)
+        return
+    print_rows("Ended early", [("go on with", "the same command")])
+    sys.exit(130)
+
+
 def _beside(result: Path, what: str) -> Path:
     if result.is_file() and result.name != "hands.parquet":
         return result.with_name(f"{result.name.split('.')[0]}-{what}")

@@ -123,6 +123,7 @@ class Forecaster:
         path: Literal["a", "b"],
         objects: Int[np.ndarray, "clips"] | None = None,
         seed: int = 0,
+        phase: int = 0,
     ) -> tuple[Float[np.ndarray, "samples frames 2 21 3"], Bool[np.ndarray, "2 21"]]:
         """The same on features: joints in the frame of the motion, NaN where not predicted, and which are predicted.
 
@@ -130,6 +131,7 @@ class Forecaster:
             motion: what is observed, as a sequence of its own.
             frames, samples, path, seed: see `forecast`.
             objects: for path "b" the row of the object in every observed clip, -1 for unknown.
+            phase: for path "b" the clips of the action before those that are observed.
 
         Raises:
             InputError: no hand in the last 16 frames.
@@ -148,7 +150,7 @@ class Forecaster:
             features = self._short(motion, noise)
         else:
             clips = -(-len(motion.present) // t)
-            features = self._long(motion, noise, np.full(clips, -1) if objects is None else objects)
+            features = self._long(motion, noise, np.full(clips, -1) if objects is None else objects, phase)
         sizes = np.array([_mean(motion.sizes_m[-t:, hand], motion.present[-t:, hand]) for hand in range(2)])
         joints = joints_from_features(features[:, :frames], motion.camera_from_hand[-1], sizes[None])
         return np.where(recent[..., None], joints, np.nan), recent
@@ -159,7 +161,9 @@ class Forecaster:
         return predict_short(self.pose, repeated.features, repeated.known, noise.shape[1], noise, self.spread)
 
     @torch.inference_mode()
-    def _long(self, motion: HandMotion, noise: np.ndarray, rows: np.ndarray) -> Float[np.ndarray, "samples frames 153"]:
+    def _long(
+        self, motion: HandMotion, noise: np.ndarray, rows: np.ndarray, start: int
+    ) -> Float[np.ndarray, "samples frames 153"]:
         """The first clip from the last observed one, those behind it from the mid-levels that block A predicts."""
         assert self.recogniser is not None
         block, t, samples, clips = self.recogniser.action, self.pose.config.clip_frames, len(noise), noise.shape[1]
@@ -170,10 +174,10 @@ class Forecaster:
         count = max(len(motion.present) // t, 1)
         observed = motion_clips(motion, max(len(motion.present) - count * t, 0), len(motion.present), t)
         mids = encode(self.pose, observed.features, observed.known, observed.seen).mean[None]
-        encoded = encode_actions(block, mids, rows[None, -count:], np.array([0]))
+        encoded = encode_actions(block, mids, rows[None, -count:], np.array([start]))
         many = type(encoded)(*(value.expand(samples, *value.shape[1:]) for value in encoded))
         drawn = torch.from_numpy(noise[:, 0].astype(np.float32)).to(mids.device)
-        phase = torch.arange(count, count + clips - 1, device=mids.device).expand(samples, -1)
+        phase = torch.arange(start + count, start + count + clips - 1, device=mids.device).expand(samples, -1)
         seen = torch.ones(samples, clips - 1, dtype=torch.bool, device=mids.device)
         future = block.decode(many.sample(drawn, self.spread), phase, seen, many)
         known = np.repeat(motion.known[-t:].any(0).reshape(1, -1), samples, 0)

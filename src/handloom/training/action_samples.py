@@ -58,7 +58,7 @@ class Steps(NamedTuple):
 class ActionSamples:
     """Segments of recordings by (epoch, number); with a `seed`, cut and disturbed anew in each epoch.
 
-    Without, all of a segment is observed.
+    Without, all of a segment is observed. `mid_noise` and `hide_noun` are those of the recipe.
 
     Raises:
         InputError: no labelled segment, or a label that the block does not know.
@@ -71,8 +71,10 @@ class ActionSamples:
         pose_block: PoseBlock,
         seed: int | None,
         mid_noise: float = 0.0,
+        hide_noun: float = 0.0,
     ) -> None:
-        self.recordings, self.config, self.seed, self.mid_noise = recordings, config, seed, mid_noise
+        self.recordings, self.config, self.seed = recordings, config, seed
+        self.mid_noise, self.hide_noun = mid_noise, hide_noun
         self.t = pose_block.config.clip_frames
         self.segments = [(k, segment) for k, r in enumerate(recordings) for segment in r.segments]
         if not self.segments:
@@ -107,6 +109,8 @@ class ActionSamples:
         if self.seed is not None and self.config.level == "mid":
             given = given + rng.normal(0, self.mid_noise * self.spread, given.shape)
         action, noun = self.rows[number]
+        if self.seed is not None and rng.uniform() < self.hide_noun:
+            noun = -1
         return ActionSample(
             inputs=padded(given, n, np.float32),
             known=padded(steps.known[first:cut], n, bool),

@@ -25,10 +25,10 @@ from handloom.training.action_samples import ActionSample, ActionSamples
 from handloom.training.ghtt_loss import ACTION_WEIGHTS, ActionLoss, action_loss
 from handloom.training.ghtt_recipe import ACTION_PRESETS, MotionRecipe
 from handloom.training.ghtt_samples import feature_statistics
-from handloom.training.loop import Loop, LoopOptions, LossTerms
+from handloom.training.loop import Loop, LossTerms
 from handloom.training.motion_run import MotionOptions, about_stores, on_device, split_or_none, stacked
 from handloom.training.processes import local_device, processes
-from handloom.training.run_folder import RunFolder, described
+from handloom.training.run_folder import RunFolder
 
 
 class ActionForward(nn.Module):
@@ -157,15 +157,8 @@ def train_ghtt_action(
     folder = RunFolder(out)
     device = local_device(choose_device(options.device))
     with processes(device) as shared:
-        about = {
-            "model": described(config),
-            "recipe": described(recipe),
-            "data": about_stores(stores, options.split, more),
-            "pose": pose.name,
-            "labels": None if labels is None else labels.name,
-            "seed": options.seed,
-            "processes": shared.count,
-        }
+        about = options.about(config, recipe, about_stores(stores, options.split, more), shared)
+        about |= {"pose": pose.name, "labels": None if labels is None else labels.name}
         if folder.finished:
             folder.begin(about)
         else:
@@ -179,19 +172,14 @@ def train_ghtt_action(
             ActionStage(
                 model=model,
                 recipe=recipe,
-                samples=ActionSamples(recordings, config, block, options.seed, recipe.mid_noise),
+                samples=ActionSamples(recordings, config, block, options.seed, recipe.mid_noise, recipe.hide_noun),
                 validation=ActionSamples(held_out, config, block, None) if held_out else None,
                 seed=options.seed,
                 folder=folder,
                 about=about,
                 device=device,
                 processes=shared,
-                options=LoopOptions(
-                    checkpoint_minutes=options.checkpoint_minutes,
-                    stop_after_steps=options.max_steps,
-                    should_stop=should_stop,
-                    progress=progress if shared.leads else silent,
-                ),
+                options=options.loop(shared, progress, should_stop),
             ).run()
         if not folder.finished:
             return None

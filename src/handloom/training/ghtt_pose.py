@@ -19,10 +19,10 @@ from handloom.progress import Progress, silent
 from handloom.training.ghtt_loss import POSE_WEIGHTS, PoseLoss, pose_loss
 from handloom.training.ghtt_recipe import POSE_PRESETS, MotionRecipe
 from handloom.training.ghtt_samples import PoseSample, PoseSamples, feature_statistics
-from handloom.training.loop import Loop, LoopOptions, LossTerms
+from handloom.training.loop import Loop, LossTerms
 from handloom.training.motion_run import MotionOptions, about_stores, on_device, split_or_none, stacked
 from handloom.training.processes import local_device, processes
-from handloom.training.run_folder import RunFolder, described
+from handloom.training.run_folder import RunFolder
 
 MOST_VALIDATED = 1024
 
@@ -147,13 +147,7 @@ def train_ghtt_pose(
     folder = RunFolder(out)
     device = local_device(choose_device(options.device))
     with processes(device) as shared:
-        about = {
-            "model": described(config),
-            "recipe": described(recipe),
-            "data": about_stores(stores, options.split, more),
-            "seed": options.seed,
-            "processes": shared.count,
-        }
+        about = options.about(config, recipe, about_stores(stores, options.split, more), shared)
         if folder.finished:
             folder.begin(about)
             return folder.model
@@ -174,12 +168,7 @@ def train_ghtt_pose(
             about=about,
             device=device,
             processes=shared,
-            options=LoopOptions(
-                checkpoint_minutes=options.checkpoint_minutes,
-                stop_after_steps=options.max_steps,
-                should_stop=should_stop,
-                progress=progress if shared.leads else silent,
-            ),
+            options=options.loop(shared, progress, should_stop),
         )
         stage.run()
         return folder.model if folder.finished else None

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from handloom.models.ghtt_pose import PoseBlockConfig
+from handloom.models.motion_recogniser import MotionRecogniserConfig
 from handloom.models.posegpt import PoseGPTConfig
 from handloom.training.ghtt_samples import Disturbance
 from handloom.training.schedule import Schedule
@@ -16,6 +17,7 @@ class MotionRecipe(Schedule):
     Attributes:
         disturbance: of observed motion.
         skip: how often a decoder reads the encoder's tokens beside the latent.
+        hide_noun: how often block A is not told the object; the paper always tells it.
         normalise: count features from the training data's mean in its spreads; the paper does not.
         mid_noise: standard deviation of the noise on mid-levels that A reads, in their own standard deviations.
     """
@@ -27,6 +29,7 @@ class MotionRecipe(Schedule):
     disturbance: Disturbance = field(default_factory=Disturbance)
     skip: float = 0.5
     mid_noise: float = 1.0
+    hide_noun: float = 0.0
     normalise: bool = False
 
 
@@ -80,6 +83,7 @@ ACTION_PRESETS = {
             max_gradient=1.0,
             normalise=True,
             mid_noise=0.3,
+            hide_noun=0.3,
         ),
     ),
 }
@@ -106,6 +110,26 @@ POSEGPT_PRESETS = {
             label_dim=128, dim=128, layers=4, codec_dim=128, codec_feedforward=256, codec_layers=2, frames=128
         ),
         MotionRecipe(40, 32, 1e-3, 100, "cosine", max_gradient=1.0, disturbance=_PLAIN, normalise=True),
+        MotionRecipe(60, 32, 1e-3, 100, "cosine", max_gradient=1.0, disturbance=_PLAIN, normalise=True),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class RecogniserPreset:
+    """Shape and recipe of the network behind FID (docs/protocols.md, 3.5)."""
+
+    config: MotionRecogniserConfig
+    recipe: MotionRecipe
+
+
+RECOGNISER_PRESETS = {
+    "paper": RecogniserPreset(
+        MotionRecogniserConfig(()),
+        MotionRecipe(epochs=1000, batch_clips=128, learning_rate=3e-5, decay_epochs=400, disturbance=_PLAIN),
+    ),
+    "small": RecogniserPreset(
+        MotionRecogniserConfig((), label_dim=128, dim=96, heads=4, feedforward=192, layers=2),
         MotionRecipe(60, 32, 1e-3, 100, "cosine", max_gradient=1.0, disturbance=_PLAIN, normalise=True),
     ),
 }

@@ -1,6 +1,6 @@
 """What trainings on motion share: options, batches, what they are trained on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
@@ -13,7 +13,11 @@ from handloom.datasets.motions import MotionRecording, motion_of_track, stored_m
 from handloom.datasets.store import Store
 from handloom.datasets.store_digest import store_digest
 from handloom.formats.tracks import read_any_track
+from handloom.progress import Progress, silent
 from handloom.training.ghtt_recipe import MotionRecipe
+from handloom.training.loop import LoopOptions
+from handloom.training.processes import Processes
+from handloom.training.run_folder import described
 
 VALIDATION = "val"
 Item = TypeVar("Item", covariant=True)
@@ -48,6 +52,25 @@ class MotionOptions:
         """The recipe with what is given here."""
         given = {name: getattr(self, name) for name in ("epochs", "batch_clips", "learning_rate")}
         return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+
+    def loop(self, shared: Processes, progress: Progress, should_stop: Callable[[], bool]) -> LoopOptions:
+        """How the loop is carried out; the leading process alone tells of its progress."""
+        return LoopOptions(
+            checkpoint_minutes=self.checkpoint_minutes,
+            stop_after_steps=self.max_steps,
+            should_stop=should_stop,
+            progress=progress if shared.leads else silent,
+        )
+
+    def about(self, config: Any, recipe: MotionRecipe, data: dict[str, Any], shared: Processes) -> dict[str, Any]:
+        """All that the weights of a training depend on."""
+        return {
+            "model": described(config),
+            "recipe": described(recipe),
+            "data": data,
+            "seed": self.seed,
+            "processes": shared.count,
+        }
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,10 +22,10 @@ from handloom.progress import Progress, silent
 from handloom.training.ghtt_loss import counted_l1
 from handloom.training.ghtt_recipe import POSEGPT_PRESETS, MotionRecipe
 from handloom.training.ghtt_samples import counted, feature_statistics
-from handloom.training.loop import Loop, LoopOptions, LossTerms
+from handloom.training.loop import Loop, LossTerms
 from handloom.training.motion_run import MotionOptions, about_stores, on_device, padded, stacked
 from handloom.training.processes import Processes, local_device, processes
-from handloom.training.run_folder import MODEL, RunFolder, described
+from handloom.training.run_folder import MODEL, RunFolder
 
 
 class MotionSample(NamedTuple):
@@ -91,20 +91,31 @@ class CodecForward(nn.Module):
 
 
 @dataclass(eq=False)
-class CodecStage(Loop):
-    """The codec in training."""
+class MotionStage(Loop):
+    """What trainings on stretches of motion share."""
 
-    model: MotionCodec | PoseGPT
     recipe: MotionRecipe
     samples: MotionSamples
-
-    terms: ClassVar[tuple[str, ...]] = ("features", "code")
-    title = "PoseGPT, codec"
 
     @property
     def count(self) -> int:
         """Number of stretches."""
         return len(self.samples)
+
+    def batches(self, items: list[tuple[int, int]]) -> Iterator[MotionSample]:
+        """Stretches, made here."""
+        return stacked(self.samples, items, self.local_batch)
+
+    def places(self, batch: MotionSample) -> list[str]:
+        """Recordings and first frames."""
+        return [f"{self.samples.recordings[k].name} from frame {frame}" for k, frame in batch.place.tolist()]
+
+
+@dataclass(eq=False)
+class CodecStage(MotionStage):
+    """The codec in training."""
+
+    terms, title = ("features", "code"), "PoseGPT, codec"
 
     def wrapped(self) -> nn.Module:
         """See `CodecForward`."""
@@ -115,10 +126,6 @@ class CodecStage(Loop):
         """Both count the same."""
         return torch.ones(2)
 
-    def batches(self, items: list[tuple[int, int]]) -> Iterator[MotionSample]:
-        """Stretches, made here."""
-        return stacked(self.samples, items, self.local_batch)
-
     def local_terms(self, batch: MotionSample) -> LossTerms:
         """L1 of the features, and the loss of the code."""
         given = on_device(batch, self.device)
@@ -126,10 +133,6 @@ class CodecStage(Loop):
         terms = torch.stack([counted_l1(found, given.features, given.counted), code])
         counts = terms.new_full((2,), float(len(given.length)))
         return LossTerms(terms * counts, counts)
-
-    def places(self, batch: MotionSample) -> list[str]:
-        """Recordings and first frames."""
-        return [f"{self.samples.recordings[k].name} from frame {frame}" for k, frame in batch.place.tolist()]
 
 
 class WordsForward(nn.Module):
@@ -148,11 +151,10 @@ class WordsForward(nn.Module):
 
 
 @dataclass(eq=False)
-class WordsStage(CodecStage):
+class WordsStage(MotionStage):
     """The language model in training."""
 
-    terms = ("words",)
-    title = "PoseGPT"
+    terms, title = ("words",), "PoseGPT"
 
     def __post_init__(self) -> None:
         assert isinstance(self.model, PoseGPT)
@@ -230,7 +232,7 @@ def train_posegpt(
         recipe = options.applied(preset.codec_recipe)
         if recipe.normalise:
             set_statistics(codec, *feature_statistics(recordings))
-        if not run.train(CodecStage, codec, recipe, samples, codec_folder, described(config.codec)):
+        if not run.train(CodecStage, codec, recipe, samples, codec_folder, config.codec):
             return None
         model = PoseGPT(config)
         trained = load_pretrained(MotionCodec, CodecConfig, codec_folder.model)
@@ -238,7 +240,7 @@ def train_posegpt(
         model.action_vectors.copy_(torch.from_numpy(action_vectors(actions, config.label_dim)))
         samples = MotionSamples(recordings, trimmed, frames, options.seed)
         recipe = options.applied(preset.recipe)
-        if not run.train(WordsStage, model, recipe, samples, words_folder, described(config)):
+        if not run.train(WordsStage, model, recipe, samples, words_folder, config):
             return None
         final = out / MODEL
         if not final.exists() and shared.leads:
@@ -256,21 +258,15 @@ class _Run:
 
     def train(
         self,
-        stage: type[CodecStage],
+        stage: type[MotionStage],
         model: MotionCodec | PoseGPT,
         recipe: MotionRecipe,
         samples: MotionSamples,
         folder: RunFolder,
-        config: dict[str, Any],
+        config: CodecConfig | PoseGPTConfig,
     ) -> bool:
         """Train one of the two networks. Returns whether it is finished."""
-        about = {
-            "model": config,
-            "recipe": described(recipe),
-            "data": self.data,
-            "seed": self.options.seed,
-            "processes": self.processes.count,
-        }
+        about = self.options.about(config, recipe, self.data, self.processes)
         if folder.finished:
             folder.begin(about)
             return True
@@ -283,11 +279,6 @@ class _Run:
             about=about,
             device=local_device(choose_device(self.options.device)),
             processes=self.processes,
-            options=LoopOptions(
-                checkpoint_minutes=self.options.checkpoint_minutes,
-                stop_after_steps=self.options.max_steps,
-                should_stop=self.should_stop,
-                progress=self.progress if self.processes.leads else silent,
-            ),
+            options=self.options.loop(self.processes, self.progress, self.should_stop),
         ).run()
         return folder.finished
