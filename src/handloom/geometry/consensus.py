@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from handloom.geometry.arrays import Array, array_namespace, epsilon, like
-from handloom.geometry.dlt import triangulate_dlt
+from handloom.geometry.dlt import nearest_to_rays
 from handloom.geometry.views import Views
 
 _PAIRS = 64  # all pairs of up to 11 views; of more views as many, spread over all pairs
@@ -16,7 +16,8 @@ def believed_by_ransac(views: Views, threshold_px: float, seed: int) -> Float[Ar
     """Weights with those of wrong views set to 0, by the pair of views whose point the most views agree with.
 
     The point halfway between the rays of a pair is scored by the truncated squared error (MSAC, Torr and
-    Zisserman 2000). Up to 64 pairs of a point's views are all tried; of more pairs a fixed sample, which
+    Zisserman 2000), until all views but one agree. Up to 64 pairs of a point's views are tried; of more a fixed
+    sample, which
     depends on the seed but not on the other points. Points without two agreeing views lose all weights.
     """
     xp = array_namespace(views.rays)
@@ -31,20 +32,25 @@ def believed_by_ransac(views: Views, threshold_px: float, seed: int) -> Float[Ar
     most = int(xp.max(pairs))
     least = xp.sum(part.weights, axis=0) * threshold_px**2
     believed = xp.zeros_like(seen)
+    active = xp.arange(count.shape[0], device=count.device)
     for trial, jitter in enumerate(np.random.default_rng(seed).random(_PAIRS)):
-        if trial >= most:
+        if trial >= most or active.shape[0] == 0:
             break
+        some, tried = part.points(active), pairs[active]
         spread = floor((trial + jitter) / _PAIRS * 2**32)
-        number = xp.where(pairs <= _PAIRS, trial, spread * pairs // 2**32)
-        points, possible = _halfway(part, order, number)
-        errors = part.reprojection_error(points)
-        agree = seen & (errors <= threshold_px)
+        number = xp.where(tried <= _PAIRS, trial, spread * tried // 2**32)
+        points, possible = _halfway(some, order[:, active], number)
+        errors = some.reprojection_error(points)
+        agree = seen[:, active] & (errors <= threshold_px)
         clipped = xp.where(agree, errors, threshold_px)
-        score = xp.sum(part.weights * clipped * clipped, axis=0)
-        possible = possible & (number < pairs) & (xp.sum(xp.astype(agree, xp.int64), axis=0) >= 2)
-        best = possible & (score < least)
-        least = xp.where(best, score, least)
-        believed = xp.where(best, agree, believed)
+        score = xp.sum(some.weights * clipped * clipped, axis=0)
+        agreeing = xp.sum(xp.astype(agree, xp.int64), axis=0)
+        possible = possible & (number < tried) & (agreeing >= 2)
+        best = possible & (score < least[active])
+        least[active] = xp.where(best, score, least[active])
+        believed[:, active] = xp.where(best, agree, believed[:, active])
+        # With all but one view agreed, and three or more of them, no other pair can find more.
+        active = active[~(possible & (agreeing >= count[active] - 1) & (agreeing >= 3))]
     believed = _settled(part, believed, threshold_px)
     return _replaced(result, doubtful, xp.where(believed, part.weights, 0.0))
 
@@ -65,7 +71,7 @@ def believed_by_leaving_out(views: Views, threshold_px: float) -> Float[Array, "
         worst = xp.zeros_like(number[0]) + xp.zeros_like(xp.astype(seen[0], xp.int64)) - 1
         for view in range(len(views.cameras)):
             rest = part.weighted(xp.where(number == view, 0.0, part.weights))
-            points, valid = triangulate_dlt(rest.projections, rest.rays, rest.weights)
+            points, valid = nearest_to_rays(rest.projections, rest.rays, rest.weights)
             errors = xp.where(rest.weights > 0, rest.reprojection_error(points), 0.0)
             score = xp.sum(rest.weights * errors * errors, axis=0)
             better = seen[view] & valid & (score < least)
@@ -83,7 +89,7 @@ def believed_by_leaving_out(views: Views, threshold_px: float) -> Float[Array, "
 def _doubtful(views: Views, threshold_px: float) -> tuple[Bool[Array, "n"], Float[Array, "views n"]]:
     """Points that three or more views see but do not agree on; and the weights, 0 where only two disagree."""
     xp = array_namespace(views.rays)
-    points, valid = triangulate_dlt(views.projections, views.rays, views.weights)
+    points, valid = nearest_to_rays(views.projections, views.rays, views.weights)
     errors = xp.where(views.weights > 0, views.reprojection_error(points), 0.0)
     wrong = ~valid | ~xp.all(errors <= threshold_px, axis=0)
     many = xp.sum(xp.astype(views.weights > 0, xp.int64), axis=0) >= 3
@@ -124,7 +130,7 @@ def _settled(views: Views, believed: Array, threshold_px: float) -> Array:
     xp = array_namespace(views.rays)
     for _ in range(2):
         weights = xp.where(believed, views.weights, 0.0)
-        points, valid = triangulate_dlt(views.projections, views.rays, weights)
+        points, valid = nearest_to_rays(views.projections, views.rays, weights)
         agree = (views.weights > 0) & (views.reprojection_error(points) <= threshold_px)
         improved = valid & (xp.sum(xp.astype(agree, xp.int64), axis=0) >= 2)
         believed = xp.where(improved, agree, believed & valid)

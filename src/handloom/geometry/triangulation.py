@@ -10,7 +10,7 @@ from handloom.errors import InputError
 from handloom.geometry.arrays import Array, alike, array_namespace, check_weights, nan_unless
 from handloom.geometry.cameras import Camera
 from handloom.geometry.consensus import believed_by_leaving_out, believed_by_ransac
-from handloom.geometry.dlt import triangulate_dlt
+from handloom.geometry.dlt import nearest_to_rays
 from handloom.geometry.refine import refine as refine_points
 from handloom.geometry.views import Views
 
@@ -95,7 +95,7 @@ def triangulate(
         views = views.weighted(believed_by_ransac(views, threshold_px, seed))
     elif robust == Robust.LEAVE_ONE_OUT:
         views = views.weighted(believed_by_leaving_out(views, threshold_px))
-    points, valid = triangulate_dlt(views.projections, views.rays, views.weights)
+    points, valid = nearest_to_rays(views.projections, views.rays, views.weights)
     if refine:
         points = refine_points(views, points)
 
