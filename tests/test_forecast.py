@@ -169,6 +169,19 @@ def test_hands_that_are_gone_are_not_predicted(forecaster):
         forecaster.forecast(without(track, hidden), 0.5)
 
 
+def test_blended_mid_levels_lie_between(forecaster):
+    track = make_track(120, gaps=False)
+    first, second = track[:50], track[:110]
+    ends = [forecaster.blend(first, second, share).joints_m[0] for share in (0.0, 0.5, 1.0)]
+    assert ends[0].shape == (16, 2, 21, 3)
+    apart = np.abs(ends[2] - ends[0]).mean()
+    assert 0 < np.abs(ends[1] - ends[0]).mean() < apart
+    assert 0 < np.abs(ends[2] - ends[1]).mean() < apart
+    np.testing.assert_allclose(forecaster.blend(first, first, 0.7).joints_m[0], ends[0], atol=1e-6)
+    with pytest.raises(InputError, match=r"lie in 0 \.\.\. 1"):
+        forecaster.blend(first, second, 1.5)
+
+
 def test_short_and_odd_requests(forecaster):
     track = make_track(60, gaps=False)
     few = forecaster.forecast(track[:5], 0.2, samples=1)

@@ -269,3 +269,16 @@ def test_goal_consistent_ends_at_the_goal_and_starts_where_it_did():
     np.testing.assert_allclose(bent[0], way[0], atol=1e-12)
     np.testing.assert_allclose(bent[15], goal, atol=1e-9)
     assert vector_from_rotation(bent[..., :3, :3]).shape == (16, 2, 3)
+
+
+def test_statistics_move_what_a_network_counts_from():
+    from handloom.models.motion_vae import set_statistics
+
+    block, tokens = small_block(), torch.zeros(1, 32)
+    mean, spread = torch.randn(153), torch.rand(153) + 0.1
+    plain = block.head(tokens)
+    set_statistics(block, mean, spread)
+    torch.testing.assert_close(block.head(tokens), plain * spread + mean)
+    given = torch.randn(2, 153)
+    standard = small_block().embedding(given)
+    torch.testing.assert_close(block.embedding(given * spread + mean), standard, atol=1e-4, rtol=1e-4)
