@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from handloom.cli import main
+from handloom.cli.reproduce import HTT_TABLES
 from handloom.datasets.prepare import prepare_episodes
 from handloom.reproduction.htt_tables import FULL, TABLES
 from handloom.reproduction.tables import Column, Effect, Measured, Row, Setting, Table
@@ -45,6 +46,7 @@ def test_every_row_has_a_number_for_every_column_and_no_setting_two_meanings():
                 assert {effect.row, effect.against} <= labels
                 assert set(effect.columns) <= names
     assert settings["full"] is FULL
+    assert set(HTT_TABLES) == set(TABLES)
     assert settings["t1"].changes == {"pose_window": 1}
     assert settings["T16"].changes == {"clip_frames": 16}
 

@@ -66,7 +66,7 @@ def test_tables_are_trained_scored_and_written(store, tiny, tmp_path, capsys):
         ("ghtt-table2", ["PoseGPT (told the action)", "G-HTT, P.b", "static", "constant velocity"]),
         ("ghtt-table4", ["without mid-level", "without mid-level, 10 sigma", "G-HTT, P.b", "static"]),
     ):
-        assert main(["reproduce-ghtt", table, *options, "--windows", "3"]) == 0
+        assert main(["reproduce", table, *options, "--windows", "3"]) == 0
         said = capsys.readouterr().out
         for row in rows:
             assert f"| {row} |" in said
@@ -75,7 +75,7 @@ def test_tables_are_trained_scored_and_written(store, tiny, tmp_path, capsys):
         assert all(np.isfinite(score["fid"]) for score in scores["scores"].values())
         assert "8.19 / 20.1, 33.9" in said or "13.10 / 24.6, 43.3" in said
     before = (tmp_path / "r" / "ghtt-table2.json").stat().st_mtime_ns
-    assert main(["reproduce-ghtt", "ghtt-table2", *options, "--windows", "3"]) == 0
+    assert main(["reproduce", "ghtt-table2", *options, "--windows", "3"]) == 0
     assert (tmp_path / "r" / "ghtt-table2.json").stat().st_mtime_ns == before
 
 

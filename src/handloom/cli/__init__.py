@@ -15,7 +15,6 @@ from handloom.cli.motion import (
     forecast,
     recognise,
     refine,
-    reproduce_ghtt,
     train_ghtt_action,
     train_ghtt_pose,
     train_posegpt,
@@ -39,7 +38,6 @@ for verb in (
     refine,
     recognise,
     forecast,
-    reproduce,
 ):
     app.command(verb)
 train = tyro.extras.SubcommandApp()
@@ -47,7 +45,7 @@ train.command(name="htt")(train_htt)
 train.command(name="ghtt-pose")(train_ghtt_pose)
 train.command(name="ghtt-action")(train_ghtt_action)
 train.command(name="posegpt")(train_posegpt)
-app.command(name="reproduce-ghtt")(reproduce_ghtt)
+app.command(reproduce, name="reproduce", help="The papers' tables again, side by side with what was published.")
 app.command(name="camera-motion")(camera_motion)
 app.command(train, name="train", help="Train a network on stores; resumable.")
 app.command(name="import-weights")(import_weights)

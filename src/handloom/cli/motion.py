@@ -254,7 +254,8 @@ def camera_motion(
 
 
 def reproduce_ghtt(
-    table: tyro.conf.Positional[Literal["ghtt-table2", "ghtt-table3", "ghtt-table4"]],
+    table: str,
+    /,
     data: tuple[Path, ...],
     out: Path,
     preset: Preset = "small",
@@ -266,8 +267,10 @@ def reproduce_ghtt(
 ) -> None:
     """Train and score what a table of G-HTT compares, beside the published numbers; killed, the same command goes on.
 
+    Table 2: PoseGPT and P.b; 3: P.a and P.b; 4: with and without mid-level. All share their networks in OUT.
+
     Args:
-        table: 2: PoseGPT and P.b; 3: P.a and P.b; 4: with and without mid-level. All share their networks in OUT.
+        table: Its name.
         data: Stores with labelled actions; pictures are not needed.
         out: Folder for runs, and the table as .md and .json.
         preset: Of all networks.

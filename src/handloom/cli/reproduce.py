@@ -1,18 +1,23 @@
 """The papers' tables again: reproduce."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
 from handloom.cli.machine import needing_torch
+from handloom.cli.motion import reproduce_ghtt
+
+HTT_TABLES = ("htt-table1", "htt-table2", "htt-table3", "htt-table4", "htt-table5", "htt-fig4", "htt-fig5")
+GHTT_TABLES = ("ghtt-table2", "ghtt-table3", "ghtt-table4")
 
 
-def reproduce(
-    table: tyro.conf.Positional[
-        Literal["htt-table1", "htt-table2", "htt-table3", "htt-table4", "htt-table5", "htt-fig4", "htt-fig5"]
-    ],
+def reproduce_htt(
+    table: str,
+    /,
     data: Path,
     out: Path,
     preset: Literal["paper", "small"] = "small",
@@ -27,12 +32,13 @@ def reproduce(
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     workers: int = 1,
 ) -> None:
-    """Train and score the settings of a paper's table on a store; prints published and measured numbers side by side.
+    """Train and score the settings of a table of HTT, beside the published numbers; killed, the same command goes on.
 
-    Killed at any moment, the same command goes on. Tables share the settings they have in common in one folder.
+    Tables 1, 4, 5 and Figure 4 are for stores of one hand (FPHA); Tables 2 to 5 and Figure 5 for two (H2O). Tables
+    share the settings they have in common in one folder.
 
     Args:
-        table: Of HTT: Tables 1, 4, 5 and Figure 4 for stores of one hand (FPHA); Tables 2 to 5 and Figure 5 for two.
+        table: Its name.
         data: The store.
         out: Folder for runs, scores with their pages, and the table as .md and .json.
         preset: small shares one trained, frozen backbone among all settings; paper trains each from end to end.
@@ -48,7 +54,7 @@ def reproduce(
         workers: Processes that load pictures.
     """
     with needing_torch():
-        from handloom.reproduction.htt import reproduce_htt
+        from handloom.reproduction.htt import reproduce_htt as run_table
         from handloom.training.htt import TrainOptions
     from handloom.terminal import ProgressBar, print_rows, print_text
     from handloom.tracking.interrupt import Interruption
@@ -66,9 +72,19 @@ def reproduce(
         workers=workers,
     )
     with ProgressBar("steps") as progress, Interruption() as interruption:
-        measured = reproduce_htt(table, data, out, options, split, progress, lambda: interruption.requested)
+        measured = run_table(table, data, out, options, split, progress, lambda: interruption.requested)
     if measured is not None:
         print_text(measured.as_markdown())
         return
     print_rows("Ended early", [("go on with", "the same command")])
     sys.exit(130)
+
+
+_FAMILIES: tuple[tuple[tuple[str, ...], Callable[..., None]], ...] = (
+    (HTT_TABLES, reproduce_htt),
+    (GHTT_TABLES, reproduce_ghtt),
+)
+reproduce = tyro.extras.SubcommandApp()
+for tables, run in _FAMILIES:
+    for name in tables:
+        reproduce.command(partial(run, name), name=name)
