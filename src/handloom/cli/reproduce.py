@@ -11,8 +11,20 @@ import tyro
 from handloom.cli.machine import needing_torch
 from handloom.cli.motion import reproduce_ghtt
 
-HTT_TABLES = ("htt-table1", "htt-table2", "htt-table3", "htt-table4", "htt-table5", "htt-fig4", "htt-fig5")
-GHTT_TABLES = ("ghtt-table2", "ghtt-table3", "ghtt-table4")
+HTT_TABLES = {
+    "htt-table1": "Actions on FPHA (stores of one hand).",
+    "htt-table2": "Hand poses on H2O (stores of two hands).",
+    "htt-table3": "Actions on H2O.",
+    "htt-table4": "The time span t of the pose block.",
+    "htt-table5": "The time span T of the action block, and what it reads.",
+    "htt-fig4": "PCK curves on FPHA.",
+    "htt-fig5": "PCK curves on H2O.",
+}
+GHTT_TABLES = {
+    "ghtt-table2": "PoseGPT and path P.b.",
+    "ghtt-table3": "Paths P.a and P.b.",
+    "ghtt-table4": "With and without mid-level.",
+}
 
 
 def reproduce_htt(
@@ -80,11 +92,11 @@ def reproduce_htt(
     sys.exit(130)
 
 
-_FAMILIES: tuple[tuple[tuple[str, ...], Callable[..., None]], ...] = (
+_FAMILIES: tuple[tuple[dict[str, str], Callable[..., None]], ...] = (
     (HTT_TABLES, reproduce_htt),
     (GHTT_TABLES, reproduce_ghtt),
 )
 reproduce = tyro.extras.SubcommandApp()
 for tables, run in _FAMILIES:
-    for name in tables:
-        reproduce.command(partial(run, name), name=name)
+    for name, about in tables.items():
+        reproduce.command(name=name, help=about)(partial(run, name))
