@@ -5,13 +5,20 @@ import pytest
 
 from handloom.annotate import detect as detecting
 from handloom.annotate.annotate import annotate
+from handloom.annotate.capture import Captures
+from handloom.annotate.labels import Labels
 from handloom.annotate.options import AnnotateOptions
 from handloom.annotate.pool import local_engine
+from handloom.annotate.source import annotated_episode
 from handloom.cli import main
 from handloom.datasets.store import Store
 from handloom.errors import CalibrationError, InputError
+from handloom.formats.assemblyhands import read_assemblyhands
+from handloom.formats.assemblyhands_write import write_assemblyhands
 from handloom.geometry import OVFishEye62, rigid, rotation_from_vector
+from handloom.hands import ScaleSource
 from made_up_capture import LENS, hands, make_capture, ring
+from make_dataset import assemblyhands_episode
 
 HERE = local_engine(1)
 FISHEYE = OVFishEye62(320, 240, 120.0, 120.0, 159.5, 119.5, (0.01, -0.005, 0.001, 0, 0, 0, 0, 0))
@@ -211,6 +218,28 @@ def test_stages_stop_where_asked_and_are_done_again_on_demand(tmp_path, monkeypa
     after = {path: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
     changed = {str(path.relative_to(folder)).split("/")[0] for path in after if after[path] != before[path]}
     assert changed == {"bones.npz", "joints", "labels.npz"}
+
+
+def test_an_assemblyhands_tree_goes_in_and_comes_out_with_other_labels(tmp_path):
+    made = assemblyhands_episode()
+    write_assemblyhands(tmp_path / "in", [made])
+    captures = Captures(tmp_path / "in", USUAL)
+    capture = captures.read(made.name)
+    assert [camera.name for camera in capture.cameras] == [stream.name for stream in made.streams]
+    assert captures.common_names[made.streams[0].name] == "e4"
+    assert len(capture.cameras[0].camera_from_world) == len(made)
+    assert len(capture.cameras[1].camera_from_world) == 1
+    valid = made.hands.valid
+    joints = made.hands.joints_m + np.float32(0.01)
+    found = Labels(joints, valid, valid.astype(float), 2 * valid.astype(int), np.where(valid, 1.0, np.nan))
+    index = np.tile(np.arange(len(made)), (2, 1))
+    episode = annotated_episode(capture, found, index, made.times_s, 1.0, ScaleSource.MEASURED)
+    write_assemblyhands(tmp_path / "out", [episode])
+    again = read_assemblyhands(tmp_path / "out").read(made.name)
+    np.testing.assert_array_equal(again.hands.valid, valid)
+    np.testing.assert_allclose(again.hands.joints_m[valid], joints[valid], atol=1e-6)
+    assert again.segments == made.segments
+    assert len(again.streams) == 2
 
 
 def test_the_command_line_says_what_is_wrong(tmp_path, monkeypatch, capsys):

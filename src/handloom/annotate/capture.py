@@ -1,6 +1,6 @@
 """A capture: what several cameras saw of one scene, each on its own clock, with lens and pose of every camera."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -78,6 +78,7 @@ class Captures:
 
     Attributes:
         names: of the recordings.
+        common_names: see `EpisodeSource`.
 
     Raises:
         InputError, CalibrationError: nothing to annotate in the folder, or a calibration that does not fit.
@@ -86,6 +87,7 @@ class Captures:
     def __init__(self, path: Path, options: AnnotateOptions) -> None:
         self.path, self.options = path, options
         self._episodes: EpisodeSource | Store | None = None
+        self.common_names: Mapping[str, str] = {}
         if not path.is_dir():
             raise InputError(f"{path}: no such folder; give the folder that holds the cameras' videos or image folders")
         if (path / INFO).is_file():
@@ -95,7 +97,7 @@ class Captures:
                 raise InputError(f"{path} is a store without pictures; there is nothing to see hands in")
         elif (path / "annotations").is_dir():
             self._episodes = read_assemblyhands(path, cameras=options.cameras or None)
-            self.names = self._episodes.names
+            self.names, self.common_names = self._episodes.names, self._episodes.common_names
         else:
             self.names = (path.resolve().name,)
 

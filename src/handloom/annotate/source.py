@@ -29,6 +29,7 @@ class AnnotatedEpisodes(EpisodeSource):
     def __init__(self, run: Run, names: tuple[str, ...], digests: dict[str, str]) -> None:
         super().__init__(skip_bad=False)
         self.names, self._digests = names, digests
+        self.common_names = run.captures.common_names
         self._captures, self._folders = run.captures, {name: run.folder(name) for name in names}
 
     def made_of(self, name: str) -> str:

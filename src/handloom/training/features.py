@@ -84,6 +84,8 @@ class FeatureStore:
 class FeatureSamples(PictureSamples):
     """Clips as features of a frozen backbone; a variant is chosen for every clip and epoch if `seed` is given."""
 
+    worth_workers = False  # all is in memory, and to send it there takes a file handle for every recording
+
     def __init__(
         self, clips: ClipDataset, config: HTTConfig, seed: int | None, features: FeatureStore, augmentations: int
     ) -> None:

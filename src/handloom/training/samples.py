@@ -42,6 +42,9 @@ class PictureSamples(Dataset[Sample]):
         InputError: the camera is no pinhole, the store has classes that the network does not know, or lacks labels.
     """
 
+    worth_workers = True
+    """Whether loading takes so long that other processes should do it."""
+
     def __init__(self, clips: ClipDataset, config: HTTConfig, seed: int | None) -> None:
         self.clips, self.config, self.seed = clips, config, seed
         self.rows = class_rows(clips.store, config.actions, config.objects)
@@ -92,12 +95,13 @@ def collate(samples: Sequence[Sample]) -> Sample:
 
 
 def batches(
-    samples: Dataset[Sample], order: Sequence[tuple[int, int]], batch: int, workers: int, keep_last: bool = False
+    samples: PictureSamples, order: Sequence[tuple[int, int]], batch: int, workers: int, keep_last: bool = False
 ) -> Iterator[Sample]:
     """Batches of samples in an order, loaded by worker processes, or here if there are none."""
     chunks = [list(order[start : start + batch]) for start in range(0, len(order), batch)]
     if chunks and len(chunks[-1]) < batch and not keep_last:
         chunks.pop()
+    workers = workers if samples.worth_workers else 0
     options: dict[str, Any] = {"multiprocessing_context": "forkserver", "prefetch_factor": 2} if workers else {}
     return iter(DataLoader(samples, batch_sampler=chunks, collate_fn=collate, num_workers=workers, **options))
 
