@@ -42,7 +42,7 @@ def train_htt(
         behaviour: Of the released code, or of the paper where the two differ.
         backbone_weights: ImageNet weights of the ResNet in torchvision's layout (.pth, .safetensors).
         backbone_from: Folder of weights of a trained HTT whose backbone is frozen and used; only the preset's last
-            stage is trained, and starts from what else of these weights fits.
+            stage is trained.
         features: Folder for the features of frozen backbones, which several runs may share; by default in the run.
         epochs: Of every stage, instead of the preset's.
         batch_clips: Clips of a step, over all processes, instead of the preset's.

@@ -46,8 +46,7 @@ class TrainOptions:
         seed: of all chance.
         behaviour: of the released code, or of the paper where the two differ.
         backbone_weights: ImageNet weights in torchvision's layout (.pth or .safetensors) for the ResNet.
-        backbone_from: weights of a trained HTT whose backbone is taken and frozen; only the last stage is trained,
-            and starts from what else of these weights fits.
+        backbone_from: weights of a trained HTT whose backbone is taken and frozen; only the last stage is trained.
         features: folder for features of frozen backbones, shared by several runs; by default in the run's folder.
         epochs: instead of the preset's, for every stage.
         batch_clips, learning_rate, precision: instead of the preset's, for every stage.
@@ -153,7 +152,7 @@ class _Run:
         if self.options.backbone_weights is not None:
             load_backbone(model.backbone, self.options.backbone_weights)
         if start is not None:
-            take_over(model, start)
+            take_over(model, start, backbone_only=self.recipe.freeze_backbone)
         model.to(self.device)
         stage = Stage(
             model=model,
@@ -239,8 +238,8 @@ def config_for(store: Store) -> HTTConfig:
     return HTTConfig(actions, objects, hands)
 
 
-def take_over(model: HTT, start: Path) -> None:
-    """Weights of a trained HTT, of every part whose shape is the same; the backbone's must be.
+def take_over(model: HTT, start: Path, backbone_only: bool) -> None:
+    """Weights of a trained HTT, of every part whose shape is the same; of the backbone alone if so asked.
 
     Raises:
         InputError: no such weights, or another backbone.
@@ -250,7 +249,11 @@ def take_over(model: HTT, start: Path) -> None:
     backbone = [name for name in ours if name.startswith("backbone.")]
     if any(name not in trained or trained[name].shape != ours[name].shape for name in backbone):
         raise InputError(f"{start} has another backbone than the network that is to be trained")
-    fitting = {name: value for name, value in trained.items() if name in ours and ours[name].shape == value.shape}
+    fitting = {
+        name: value
+        for name, value in trained.items()
+        if name in ours and ours[name].shape == value.shape and (not backbone_only or name.startswith("backbone."))
+    }
     model.load_state_dict(ours | fitting)
 
 
