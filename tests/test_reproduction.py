@@ -114,8 +114,8 @@ def test_from_the_command_line_with_one_backbone_and_nothing_twice(tmp_path, cap
     assert [row["label"] for row in facts["rows"]] == ["T = 128", "parallel"]
     assert facts["rows"][0]["paper"] == {"accuracy %": 86.36}
     assert facts["rows"][0]["measured"]["accuracy %"] is not None
-    # Two training recordings in five variants each, and the plain test recording, seen by the backbone once.
-    assert len(list((out / "features").rglob("*.safetensors"))) == 11
+    # Two training recordings in three variants each, and the plain test recording, seen by the backbone once.
+    assert len(list((out / "features").rglob("*.safetensors"))) == 7
     assert (out / "parallel" / "scores-test" / "evaluation.html").exists()
     # Again, and another table with the same settings: nothing is trained.
     written = {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}

@@ -176,21 +176,21 @@ def test_the_small_preset_trains_its_backbone_first_and_then_on_its_features(sto
     assert train(store, out, small, preset="small", epochs=1, batch_clips=2, max_steps=1) is None
     assert not (out / "1-frames" / "model").exists()
     assert train(store, out, small, preset="small", epochs=1, batch_clips=2) == out / "model"
-    frames, clips = weights(out / "1-frames" / "model"), weights(out / "2-clips" / "model")
-    backbone = [name for name in frames if name.startswith("backbone.")]
-    assert all(torch.equal(frames[name], clips[name]) for name in backbone)
-    assert not torch.equal(frames["pose_head.4.weight"], clips["pose_head.4.weight"])
-    assert not torch.equal(frames["backbone.bn1.running_mean"], torch.zeros(16))
-    # Two training recordings, plain and in four variants.
-    assert len(list((out / "features").rglob("*.safetensors"))) == 10
+    scenes, clips = weights(out / "2-scenes" / "model"), weights(out / "3-clips" / "model")
+    backbone = [name for name in scenes if name.startswith("backbone.")]
+    assert all(torch.equal(scenes[name], clips[name]) for name in backbone)
+    assert not torch.equal(scenes["pose_head.4.weight"], clips["pose_head.4.weight"])
+    assert not torch.equal(scenes["backbone.bn1.running_mean"], torch.zeros(16))
+    # Two training recordings, plain and in two variants.
+    assert len(list((out / "features").rglob("*.safetensors"))) == 6
     final = weights(out / "model")
     assert all(torch.equal(final[name], clips[name]) for name in final)
     # A later run may take the backbone alone, and share its features.
     other = tmp_path / "other"
-    shared = {"backbone_from": out / "1-frames" / "model", "features": out / "features"}
+    shared = {"backbone_from": out / "2-scenes" / "model", "features": out / "features"}
     train(store, other, {**small, "cascaded": False}, preset="small", epochs=1, batch_clips=2, **shared)
-    assert len(list((out / "features").rglob("*.safetensors"))) == 10
-    assert torch.equal(weights(other / "model")["backbone.conv1.weight"], frames["backbone.conv1.weight"])
+    assert len(list((out / "features").rglob("*.safetensors"))) == 6
+    assert torch.equal(weights(other / "model")["backbone.conv1.weight"], scenes["backbone.conv1.weight"])
 
 
 def test_frozen_features_are_those_of_the_pictures(store):
