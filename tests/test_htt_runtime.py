@@ -17,6 +17,7 @@ from handloom.estimators.htt_lanes import Lanes, lanes_of
 from handloom.estimators.htt_network import HTTLayout
 from handloom.estimators.htt_picture import PinholePicture
 from handloom.geometry import BrownConrady, KannalaBrandt, Pinhole
+from handloom.weights import HTT as PACKAGED
 from make_video import clip
 from with_torch import needs_torch, torch
 
@@ -447,3 +448,13 @@ def test_frames_that_do_not_decode_have_no_hands(weights, tmp_path):
     assert len(track) == 20
     if lost.any():
         assert np.isnan(track.object_probabilities[lost]).all()
+
+
+@needs_torch
+def test_weights_come_with_the_package_and_say_what_they_know(tmp_path):
+    source = video(tmp_path / "v.mp4", 5)
+    assert main(["track", str(source), "--estimator", "htt", "--out", str(tmp_path / "out")]) == 0
+    notes = " ".join(json.loads((tmp_path / "out/run.json").read_text())["notes"])
+    assert "the weights that come with Handloom know simulated hands alone" in notes
+    assert "simulated hands alone" in (PACKAGED / "README.md").read_text()
+    assert sum(path.stat().st_size for path in PACKAGED.iterdir()) < 30e6
