@@ -122,7 +122,7 @@ def bench_forecast(
 
     Args:
         recordings: Stores, results, recordings of a Leap Motion (.json, .json.xz) or HoloLens (.csv).
-        weights: Folder of a run of ghtt-pose or ghtt-action; by default the weights that come with Handloom.
+        weights: Folder of a run of ghtt-pose or ghtt-action; none come with this version of Handloom.
         split: Of stores.
         samples: Futures of which the best is shown, too.
     """
@@ -163,7 +163,7 @@ def bench_gestures(recordings: tyro.conf.Positional[tuple[Path, ...]], pose: Pat
 
     Args:
         recordings: Labelled ones: logs of a HoloLens (.csv), stores.
-        pose: Folder of a run of ghtt-pose; by default the weights that come with Handloom.
+        pose: Folder of a run of ghtt-pose; none come with this version of Handloom.
     """
     with needing_torch():
         from handloom.benchmarks.gestures import measure_gestures

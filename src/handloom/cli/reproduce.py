@@ -17,8 +17,8 @@ HTT_TABLES = {
     "htt-table3": "Actions on H2O.",
     "htt-table4": "The time span t of the pose block.",
     "htt-table5": "The time span T of the action block, and what it reads.",
-    "htt-fig4": "PCK curves on FPHA.",
-    "htt-fig5": "PCK curves on H2O.",
+    "htt-fig4": "AUC of PCK on FPHA; the curves are on the evaluation page.",
+    "htt-fig5": "AUC of PCK on H2O; the curves are on the evaluation page.",
 }
 GHTT_TABLES = {
     "ghtt-table2": "PoseGPT and path P.b.",

@@ -1,4 +1,4 @@
-"""Tables 2 to 5 and Figures 4 and 5 of HTT (Wen et al., CVPR 2023)."""
+"""Tables 1 to 5 and Figures 4 and 5 of HTT (Wen et al., CVPR 2023)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

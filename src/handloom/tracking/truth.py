@@ -36,7 +36,7 @@ def read_truth(place: str, source: str | int) -> HandTrack:
     """
     path, chosen = _split(place)
     if is_store(path):
-        return _recorded(Store(path), chosen, Path(str(source)).expanduser().absolute())
+        return _recorded(Store(path), chosen, Path(str(source)).expanduser().resolve())
     if chosen:
         raise InputError(f"{path} is no store, so {':'.join(chosen)!r} says nothing; give a result folder as it is")
     return _in_camera_space(read_track(path), place)
@@ -53,12 +53,12 @@ def camera_of_video(store: Path, name: str | None, source: str | int) -> Camera:
     Raises:
         InputError: the video is not of this store, or not of the camera that is named.
     """
-    video = Path(str(source)).expanduser().absolute()
+    video = Path(str(source)).expanduser().resolve()
     found = {
         camera: recording.cameras[camera]
         for recording in Store(store).recordings
         for camera, (path, _) in recording.videos.items()
-        if path.absolute() == video and name in (None, camera)
+        if path.resolve() == video and name in (None, camera)
     }
     if not found:
         raise InputError(f"{store} has no {name or 'camera'} that took {source}; give a calibration file")
@@ -141,7 +141,7 @@ def _recorded(store: Store, chosen: list[str], source: Path) -> HandTrack:
     joints = np.where(valid[..., None], joints, np.nan)
     pixels, _ = recording.cameras[camera].project(joints)
     video, first = recording.videos.get(camera, (None, 0))
-    own = video is not None and video.absolute() == source
+    own = video is not None and video.resolve() == source
     times = ((first if own else 0) + np.arange(recording.length)) / store.layout.fps
     ends = np.append(times, (times[-1] if len(times) else 0) + 1 / store.layout.fps)
     segments = sorted(recording.segments, key=lambda segment: segment.start)
@@ -166,7 +166,7 @@ def _recorded(store: Store, chosen: list[str], source: Path) -> HandTrack:
 
 def _choose_recording(store: Store, wanted: str | None, source: Path) -> StoredRecording:
     named = [recording for recording in store.recordings if wanted in (recording.name, str(recording.index))]
-    shown = [r for r in store.recordings if any(path.absolute() == source for path, _ in r.videos.values())]
+    shown = [r for r in store.recordings if any(path.resolve() == source for path, _ in r.videos.values())]
     candidates = named if wanted is not None else shown or list(store.recordings)
     if len(candidates) == 1:
         return candidates[0]
@@ -179,7 +179,7 @@ def _choose_recording(store: Store, wanted: str | None, source: Path) -> StoredR
 
 def _choose_camera(store: Store, recording: StoredRecording, wanted: str | None, source: Path) -> str:
     names = [camera.name for camera in store.layout.cameras]
-    shown = [name for name, (path, _) in recording.videos.items() if path.absolute() == source]
+    shown = [name for name, (path, _) in recording.videos.items() if path.resolve() == source]
     candidates = [name for name in names if name == wanted] if wanted is not None else shown or names
     if len(candidates) == 1:
         return candidates[0]

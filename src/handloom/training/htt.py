@@ -259,7 +259,10 @@ def take_over(model: HTT, start: Path, backbone_only: bool) -> None:
 
 def _recipe(recipe: Recipe, options: TrainOptions) -> Recipe:
     given = {name: getattr(options, name) for name in ("epochs", "batch_clips", "learning_rate", "precision")}
-    return replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    changes = {name: value for name, value in given.items() if value is not None}
+    if options.backbone_from is not None:
+        changes["freeze_backbone"] = True
+    return replace(recipe, **changes)
 
 
 def _about(store: Store, camera: str, options: TrainOptions, stages: tuple[StageRecipe, ...]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """An augmentation of batches: hands, and what they hold, in the surroundings of another clip.
 
 A recording shows one thing in use, on one table. A network that is trained from scratch on few recordings learns the
-tables by heart, and names the thing without looking at the hand. With surroundings from elsewhere it must look.
+tables by heart, and names the thing without looking at the hand. With surroundings from elsewhere it must look. The
+other clip's hands are part of the surroundings where ours do not cover them; labels are those of ours.
 """
 
 import torch
