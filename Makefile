@@ -5,7 +5,7 @@
 # What is installed already is not installed again; PYTHON=python3.12 chooses the interpreter.
 
 PYTHON ?= python3
-CAPTURE := demo/capture
+CAPTURE := demo/head-camera
 OUT ?= demo/$(if $(VIDEO),$(basename $(notdir $(VIDEO))),simulated)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
