@@ -1,12 +1,11 @@
 """Networks: train, evaluate, import-weights, export."""
 
-import sys
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
-from handloom.cli.machine import needing_torch
+from handloom.cli.machine import needing_torch, resumable
 
 
 def train_htt(
@@ -57,23 +56,19 @@ def train_htt(
     with needing_torch():
         from handloom.training.htt import TrainOptions
         from handloom.training.htt import train_htt as run_training
-    from handloom.terminal import ProgressBar, print_rows
-    from handloom.tracking.interrupt import Interruption
+    from handloom.terminal import print_rows
 
     options = TrainOptions(
         preset, camera, split, seed, behaviour, backbone_weights, backbone_from, features, epochs, batch_clips,
         learning_rate, precision, device, workers, checkpoint_minutes, max_steps,
     )  # fmt: skip
-    with ProgressBar("steps") as progress, Interruption() as interruption:
-        weights = run_training(data, out, options, progress=progress, should_stop=lambda: interruption.requested)
+    weights = resumable(
+        "Training", lambda progress, stop: run_training(data, out, options, progress=progress, should_stop=stop)
+    )
     if weights is not None:
         print_rows(
             "Training finished", [("weights", str(weights)), ("score it", f"handloom evaluate {out} --data ...")]
         )
-        return
-    print_rows("Training ended early", [("go on with", "the same command")])
-    if interruption.requested:
-        sys.exit(130)
 
 
 def evaluate(

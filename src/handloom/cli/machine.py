@@ -1,10 +1,15 @@
-"""What the verbs ask of the machine: its cores, its extras."""
+"""What the verbs ask of the machine: its cores, its extras, and to carry out what takes long."""
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from handloom.errors import MissingDependencyError
+from handloom.progress import Progress
+
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -22,3 +27,22 @@ def needing_torch() -> Iterator[None]:
 def cores() -> int:
     """Processors of this machine."""
     return os.cpu_count() or 1
+
+
+def resumable(what: str, run: Callable[[Progress, Callable[[], bool]], Result | None]) -> Result | None:
+    """Carry out what can be gone on with: show how far it is, and end it softly on Ctrl-C, with exit code 130.
+
+    Args:
+        what: is said to have ended early.
+        run: given the progress bar, and whom to ask whether to stop; returns None if it ended early.
+    """
+    from handloom.terminal import ProgressBar, print_rows
+    from handloom.tracking.interrupt import Interruption
+
+    with ProgressBar("steps") as progress, Interruption() as interruption:
+        result = run(progress, lambda: interruption.requested)
+    if result is None:
+        print_rows(f"{what} ended early", [("go on with", "the same command")])
+        if interruption.requested:
+            sys.exit(130)
+    return result

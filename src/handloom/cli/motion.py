@@ -1,13 +1,12 @@
 """G-HTT: train its blocks, refine, recognise, forecast."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import tyro
 
-from handloom.cli.machine import needing_torch
+from handloom.cli.machine import needing_torch, resumable
 
 Preset = Literal["paper", "small"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -283,17 +282,12 @@ def reproduce_ghtt(
     with needing_torch():
         from handloom.reproduction.ghtt import reproduce_ghtt as run_table
         from handloom.training.motion_run import MotionOptions
-    from handloom.terminal import ProgressBar, print_rows
-    from handloom.tracking.interrupt import Interruption
+    from handloom.terminal import print_text
 
     options = MotionOptions(preset, seed=seed, epochs=epochs, device=device)
-    with ProgressBar("steps") as progress, Interruption() as interruption:
-        text = run_table(table, data, out, options, split, windows, progress, lambda: interruption.requested)
+    text = resumable(table, lambda *listeners: run_table(table, data, out, options, split, windows, *listeners))
     if text is not None:
-        print(text)
-        return
-    print_rows("Ended early", [("go on with", "the same command")])
-    sys.exit(130)
+        print_text(text)
 
 
 def _beside(result: Path, what: str) -> Path:
@@ -304,16 +298,9 @@ def _beside(result: Path, what: str) -> Path:
 
 
 def _train(run: Callable[..., Path | None]) -> None:
-    """Carry out a training, show how far it is, and end it softly on Ctrl-C."""
-    from handloom.terminal import ProgressBar, print_rows
-    from handloom.tracking.interrupt import Interruption
+    """Carry out a training, and say where its weights are."""
+    from handloom.terminal import print_rows
 
-    with ProgressBar("steps") as progress, Interruption() as interruption:
-        listeners: dict[str, Any] = {"progress": progress, "should_stop": lambda: interruption.requested}
-        weights = run(**listeners)
+    weights = resumable("Training", lambda progress, stop: run(progress=progress, should_stop=stop))
     if weights is not None:
         print_rows("Training finished", [("weights", str(weights))])
-        return
-    print_rows("Training ended early", [("go on with", "the same command")])
-    if interruption.requested:
-        sys.exit(130)

@@ -1,6 +1,5 @@
 """The papers' tables again: reproduce."""
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from handloom.cli.machine import needing_torch
+from handloom.cli.machine import needing_torch, resumable
 from handloom.cli.motion import reproduce_ghtt
 
 HTT_TABLES = {
@@ -68,8 +67,7 @@ def reproduce_htt(
     with needing_torch():
         from handloom.reproduction.htt import reproduce_htt as run_table
         from handloom.training.htt import TrainOptions
-    from handloom.terminal import ProgressBar, print_rows, print_text
-    from handloom.tracking.interrupt import Interruption
+    from handloom.terminal import print_text
 
     options = TrainOptions(
         preset=preset,
@@ -83,13 +81,9 @@ def reproduce_htt(
         device=device,
         workers=workers,
     )
-    with ProgressBar("steps") as progress, Interruption() as interruption:
-        measured = run_table(table, data, out, options, split, progress, lambda: interruption.requested)
+    measured = resumable(table, lambda *listeners: run_table(table, data, out, options, split, *listeners))
     if measured is not None:
         print_text(measured.as_markdown())
-        return
-    print_rows("Ended early", [("go on with", "the same command")])
-    sys.exit(130)
 
 
 _FAMILIES: tuple[tuple[dict[str, str], Callable[..., None]], ...] = (
