@@ -54,7 +54,7 @@ POSE_PRESETS = {
     "small": PosePreset(
         PoseBlockConfig(dim=192, heads=6, feedforward=384, layers=3),
         MotionRecipe(
-            epochs=60,
+            epochs=30,
             batch_clips=128,
             learning_rate=1e-3,
             warm_up_steps=200,
