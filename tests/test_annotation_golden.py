@@ -136,6 +136,27 @@ def test_our_ransac_believes_the_views_that_the_released_one_does():
     assert (golden["ransac_inliers"].astype(bool) == found.valid_views.T).all()
 
 
+def test_refinement_with_hubers_weights_ends_where_the_released_one_does():
+    from handloom.geometry import Pinhole, rigid, triangulate
+
+    golden, case = np.load(GOLDEN / "triangulation.npz"), formulas.ransac()
+    views = formulas.rig("tri/ransac", 5, (480, 640), 500.0, 700.0)
+    cameras = [Pinhole(640, 480, K[0, 0], K[1, 1], K[0, 2], K[1, 2]) for K, _, _ in views]
+    poses = np.stack([rigid(R, t) for _, R, t in views])
+    weights = believed = golden["ransac_inliers"].T.astype(np.float64)
+    for _ in range(60):  # the released code minimises Huber's loss, with corner 1, of half the distance in pixels
+        found = triangulate(cameras, poses, case["points"], weights)
+        half = np.where(believed > 0, found.reprojection_error_px, 0.0) / 2
+        weights = believed / np.sqrt(np.maximum(half, 1.0))
+    # The released solver stops a little before the minimum, 1.6e-4 mm from here.
+    near(found.points, golden, "ransac_refined", 3e-4)
+    assert np.linalg.norm(found.points - golden["ransac_linear"], axis=1).max() > 1
+    pixels = formulas.project(case["P"], golden["ransac_refined"])
+    released = np.where(believed > 0, np.linalg.norm(pixels - case["points"], axis=-1), 0.0) / 2
+    loss, theirs = (np.where(e > 1, 2 * e - 1, e * e).sum(0) for e in (half, released))
+    assert (loss < theirs + 1e-9).all()
+
+
 @pytest.mark.parametrize("shape", ["square", "wide"])
 def test_unprojection(shape):
     from handloom.models.unprojection import unproject
@@ -194,6 +215,9 @@ def test_v2v_volumetric_network_and_losses():
     valid = points["valid"][0, :, 0]
     entropy = volumetric_cross_entropy(probability[0], grid[0], 1.4 * points["truth"][0], valid)
     near(entropy, golden, "v2v_volumetric_ce", 5e-5)
+    assert golden["loss_mse"] > 400  # the plain squares are those below an infinite threshold
+    plain = smooth_squares(points["pred"], points["truth"], points["valid"], float("inf"))
+    np.testing.assert_allclose(plain, golden["loss_mse"], rtol=1e-6)
     for threshold in (400, 20):
         found = smooth_squares(0.1 * points["pred"], 0.1 * points["truth"], points["valid"], float(threshold))
         near(found, golden, f"loss_mse_smooth_{threshold}", 5e-5)

@@ -38,8 +38,9 @@ def bench_triangulation(points: int = 200_000, views: int = 8, seed: int = 0) ->
 
     Methods: the weighted DLT; a loop over points that stacks two rows per view and calls
     `numpy.linalg.svd`; the whole `triangulate`, linear, refined, and robust with one point in ten wrong in
-    one view. Medians of five runs, in turn. Runs in a process of its own, since the number of threads of
-    NumPy's linear algebra is fixed when it is loaded.
+    one view. Medians of five runs, in turn, of the core's time rather than the clock's: what else the machine does
+    does not count. Runs in a process of its own, since the number of threads of NumPy's linear algebra is fixed when
+    it is loaded.
 
     Returns:
         One row per method: method, points, points_per_s and times_loop (speed relative to the loop).
@@ -78,9 +79,9 @@ def _measure(n: int, views: int, seed: int) -> list[dict[str, float | str]]:
     seconds: dict[str, list[float]] = {name: [] for name in methods}
     for _ in range(_REPETITIONS):
         for name, (_, run) in methods.items():
-            start = time.perf_counter()
+            start = time.process_time()
             run()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(time.process_time() - start)
     speed = {name: count / median(seconds[name]) for name, (count, _) in methods.items()}
     return [
         {

@@ -5,14 +5,24 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from handloom.errors import InputError
 
 Array = Any
 """A NumPy array or a Torch tensor; functions return the kind, dtype and device that they were given."""
 
-__all__ = ["Array", "alike", "array_namespace", "constant", "epsilon", "like", "nan_unless"]
+__all__ = [
+    "Array",
+    "alike",
+    "all_finite",
+    "array_namespace",
+    "constant",
+    "epsilon",
+    "like",
+    "nan_unless",
+    "squared_length",
+]
 
 
 def like(values: np.ndarray | Sequence[Any], array: Array) -> Array:
@@ -42,6 +52,23 @@ def nan_unless(valid: Array, values: Float[Array, "..."]) -> Float[Array, "..."]
     return array_namespace(values).where(
         valid.reshape(valid.shape + (1,) * (values.ndim - valid.ndim)), values, float("nan")
     )
+
+
+def squared_length(vectors: Float[Array, "*batch dim"]) -> Float[Array, "*batch"]:
+    """Sum of squares of few components: NumPy's reductions over a short last axis take several times as long."""
+    total = vectors[..., 0] * vectors[..., 0]
+    for i in range(1, vectors.shape[-1]):
+        total = total + vectors[..., i] * vectors[..., i]
+    return total
+
+
+def all_finite(vectors: Float[Array, "*batch dim"]) -> Bool[Array, "*batch"]:
+    """Whether all of few components are finite."""
+    xp = array_namespace(vectors)
+    finite = xp.isfinite(vectors[..., 0])
+    for i in range(1, vectors.shape[-1]):
+        finite = finite & xp.isfinite(vectors[..., i])
+    return finite
 
 
 def check_weights(

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from handloom.errors import CalibrationError
-from handloom.geometry.arrays import Array, array_namespace, like, nan_unless
+from handloom.geometry.arrays import Array, all_finite, array_namespace, like, nan_unless
 from handloom.geometry.mappings import PERSPECTIVE
 
 # Not `Self`: the run-time checks of the tests cannot resolve it.
@@ -69,7 +69,7 @@ class Camera(ABC):
     def unproject(self, pixels: Float[Array, "*batch 2"]) -> tuple[Float[Array, "*batch 3"], Bool[Array, "*batch"]]:
         """Pixels to unit rays in the camera frame. Pixels that no ray reaches give NaN and False."""
         plane = (pixels - like([self.cx, self.cy], pixels)) / like([self.fx, self.fy], pixels)
-        known = array_namespace(pixels).all(array_namespace(pixels).isfinite(plane), axis=-1)
+        known = all_finite(plane)
         rays, valid = self._to_rays(array_namespace(pixels).where(known[..., None], plane, 0.0))
         valid = valid & known
         return nan_unless(valid, rays), valid

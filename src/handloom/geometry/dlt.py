@@ -4,7 +4,16 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from handloom.errors import InputError
-from handloom.geometry.arrays import Array, alike, array_namespace, check_weights, epsilon, like, nan_unless
+from handloom.geometry.arrays import (
+    Array,
+    alike,
+    all_finite,
+    array_namespace,
+    check_weights,
+    epsilon,
+    like,
+    nan_unless,
+)
 
 MIN_PARALLAX_RAD = 1e-3
 """Rays that spread less than this around their mean direction count as parallel."""
@@ -140,10 +149,8 @@ def _solve(
     P: Array, forms: Array | None, observations: Array, weights: Array | None, homogeneous: bool
 ) -> tuple[Array, Array]:
     xp = array_namespace(observations)
-    n, dim = observations.shape[1:]
-    seen = xp.isfinite(observations[..., 0])
-    for i in range(1, dim):
-        seen = seen & xp.isfinite(observations[..., i])
+    n = observations.shape[1]
+    seen = all_finite(observations)
     square = xp.ones_like(observations[..., 0])
     if weights is not None:
         seen = seen & (weights > 0) & xp.isfinite(weights)

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Bool, Float
 
-from handloom.geometry.arrays import Array, array_namespace
+from handloom.geometry.arrays import Array, all_finite, array_namespace, squared_length
 
 _SERIES = 1e-5  # below this squared angle three terms of a Taylor series are exact in double precision
 
@@ -43,14 +43,14 @@ class _Perspective:
 
     def to_plane(self, points: Float[Array, "*batch 3"]) -> tuple[Float[Array, "*batch 2"], Bool[Array, "*batch"]]:
         xp = array_namespace(points)
-        valid = xp.all(xp.isfinite(points), axis=-1) & (points[..., 2] > 0)
-        points = xp.where(valid[..., None], points, 1.0)
-        return points[..., :2] / points[..., 2:], valid
+        valid = all_finite(points) & (points[..., 2] > 0)
+        depth = xp.where(valid, points[..., 2], 1.0)
+        return xp.stack([xp.where(valid, points[..., i], 1.0) / depth for i in (0, 1)], axis=-1), valid
 
     def to_rays(self, plane: Float[Array, "*batch 2"]) -> Float[Array, "*batch 3"]:
         xp = array_namespace(plane)
-        length = xp.sqrt(1 + xp.sum(plane * plane, axis=-1, keepdims=True))
-        return xp.concat([plane, xp.ones_like(plane[..., :1])], axis=-1) / length
+        length = xp.sqrt(1 + squared_length(plane))
+        return xp.stack([plane[..., 0] / length, plane[..., 1] / length, 1 / length], axis=-1)
 
     def jacobian(self, points: Float[Array, "*batch 3"]) -> Float[Array, "*batch 2 3"]:
         xp = array_namespace(points)

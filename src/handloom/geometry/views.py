@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from jaxtyping import Bool, Float, Int
 
-from handloom.geometry.arrays import Array, array_namespace, nan_unless
+from handloom.geometry.arrays import Array, array_namespace, nan_unless, squared_length
 from handloom.geometry.cameras import Camera
 
 
@@ -74,7 +74,6 @@ class Views:
         errors = []
         for view, camera in enumerate(self.cameras):
             pixels, visible = camera.project(self.in_camera(view, points))
-            offset = xp.where(visible[:, None], pixels, 0.0) - self.keypoints_px[view]
-            errors.append(xp.where(visible, xp.sqrt(xp.sum(offset * offset, axis=-1)), float("inf")))
+            errors.append(xp.where(visible, xp.sqrt(squared_length(pixels - self.keypoints_px[view])), float("inf")))
         errors = xp.stack(errors, axis=0)
         return nan_unless(xp.isfinite(self.rays[..., 0]), errors)
