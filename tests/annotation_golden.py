@@ -85,6 +85,73 @@ def internet_targets():
     }
 
 
+def boxes():
+    r = rs("internet/boxes")
+    c = r.uniform(size=(24, 2)) * [636, 480]
+    s = 20 + 260 * r.uniform(size=(24, 2)) ** 2
+    return np.float32(np.floor(4 * np.concatenate([c - s / 2, s], 1)) / 4)
+
+
+def affine_cases():
+    r = rs("internet/affine")
+    u = r.uniform(size=(12, 6))
+    return {
+        "centre": 50 + 500 * u[:, :2],
+        "size": 60 + 300 * u[:, 2:4],
+        "scale": 0.75 + 0.5 * u[:, 4],
+        "rotation": np.where(np.arange(12) % 3, 180 * u[:, 5] - 90, 0.0),
+    }
+
+
+def rotation(r):
+    q = r.standard_normal(4)
+    a, b, c, d = q / np.sqrt((q * q).sum())
+    return np.array(
+        [
+            [1 - 2 * (c * c + d * d), 2 * (b * c - a * d), 2 * (b * d + a * c)],
+            [2 * (b * c + a * d), 1 - 2 * (b * b + d * d), 2 * (c * d - a * b)],
+            [2 * (b * d - a * c), 2 * (c * d + a * b), 1 - 2 * (b * b + c * c)],
+        ]
+    )
+
+
+def samples(n=4):
+    r = rs("internet/samples")
+    out = []
+    for i in range(n):
+        K = np.array([[190.0 + 4 * i, 0, 316.0 + i], [0, 191.0 + 4 * i, 238.0 - i], [0, 0, 1]])
+        R, t = rotation(r), 300 * r.standard_normal(3)
+        right, left = (middle + 38 * r.standard_normal((21, 3)) for middle in ([60, 20, 320], [-60, 10, 360]))
+        cam = np.concatenate([right, left])
+        px = cam[:, :2] / cam[:, 2:] * [K[0, 0], K[1, 1]] + [K[0, 2], K[1, 2]]
+        box = [np.concatenate([px[s].min(0) - 9, px[s].max(0) + 9]) for s in (slice(0, 21), slice(21, 42))]
+        if i == 1:
+            box[0] = box[0] + [80, 0, 20, 0]
+        if i == 2:
+            box[1][0] = -60
+        valid = r.uniform(size=42) < 0.9
+        if i == 3:
+            valid[:15] = False
+        out.append(
+            {
+                "K": np.float32(K),
+                "Rt": np.float32(np.concatenate([R, t[:, None]], 1)),
+                "world": np.float32((cam - t) @ R),
+                "valid": valid,
+                "box": np.floor(4 * np.array(box)) / 4,
+            }
+        )
+    return out
+
+
+def predictions(n):
+    r = rs("internet/prediction")
+    return {
+        "joint_coord": np.float32(r.randint(0, 64, (n, 42, 3))),
+        "hand_type": np.float32(r.uniform(size=(n, 2))),
+    }
+
+
 def rig(name, n, size, focal, distance):
     r = rs(name)
     P = []

@@ -96,7 +96,7 @@ def test_internet():
     near(out.root_bin, golden, "rel_root_depth_bin", 5e-5)
     near(out.hand_probability, golden, "hand_type_probability", 5e-6)
     targets = {name: torch.from_numpy(values) for name, values in formulas.internet_targets().items()}
-    drawn = target_heatmaps(targets["joint_coord"], 64).flatten(2)
+    drawn = target_heatmaps(targets["joint_coord"], 64, 64).flatten(2)
     near(drawn.max(2).values, golden, "target_max", 1e-4)
     np.testing.assert_allclose(drawn.double().sum(2), golden["target_sum"], rtol=1e-5)
     assert (drawn.argmax(2).numpy() == golden["target_argmax_index"]).all()
