@@ -9,6 +9,7 @@ from handloom import __version__
 from handloom.cli.bench import bench
 from handloom.cli.capture import annotate
 from handloom.cli.data import check, datasets, prepare, simulate
+from handloom.cli.ego import train_svegonet
 from handloom.cli.learn import evaluate, export, import_weights, train_htt
 from handloom.cli.motion import (
     camera_motion,
@@ -45,6 +46,7 @@ train.command(name="htt")(train_htt)
 train.command(name="ghtt-pose")(train_ghtt_pose)
 train.command(name="ghtt-action")(train_ghtt_action)
 train.command(name="posegpt")(train_posegpt)
+train.command(name="svegonet")(train_svegonet)
 app.command(reproduce, name="reproduce", help="The papers' tables again, side by side with what was published.")
 app.command(name="camera-motion")(camera_motion)
 app.command(train, name="train", help="Train a network on stores; resumable.")

@@ -136,7 +136,7 @@ def hand_targets(
     with np.errstate(invalid="ignore"):
         inside = ((joints >= 0) & (joints < last)).all(-1)
     # Without a wrist there is no depth to count from.
-    inside = known & known[:, :, OURS[WRIST], None] & _by_hand(inside)
+    inside = known & known[:, :, OURS[WRIST], None] & _by_hand(np.asarray(inside))
     own = np.arange(2)[None] == np.where(hand == RIGHT, 0, 1)[:, None]
     appears = own | ((inside.sum(2) >= ENOUGH_JOINTS) & config.other_hand)
     inside &= appears[..., None]

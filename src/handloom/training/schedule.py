@@ -17,6 +17,7 @@ class Schedule:
         learning_rate: at the start.
         warm_up_steps: steps in which the rate rises from 0.
         schedule: "steps" multiplies the rate by `decay` every `decay_epochs`; "cosine" lets it fall to 0.
+        decay_at: the epochs at which the rate is multiplied, instead.
         weight_decay: decoupled, of matrices and convolutions.
         max_gradient: clip the norm of the gradient; None for never.
     """
@@ -28,6 +29,7 @@ class Schedule:
     schedule: Literal["steps", "cosine"] = "steps"
     decay: float = 0.5
     decay_epochs: int = 15
+    decay_at: tuple[int, ...] | None = None
     weight_decay: float = 0.0
     max_gradient: float | None = None
 
@@ -43,6 +45,8 @@ def learning_rate(recipe: Schedule, step: int, steps_per_epoch: int) -> float:
     """The rate of a step (from 0)."""
     warm = min(1.0, (step + 1) / recipe.warm_up_steps) if recipe.warm_up_steps else 1.0
     if recipe.schedule == "steps":
-        return recipe.learning_rate * warm * recipe.decay ** (step // steps_per_epoch // recipe.decay_epochs)
+        epoch = step // steps_per_epoch
+        times = epoch // recipe.decay_epochs if recipe.decay_at is None else sum(e <= epoch for e in recipe.decay_at)
+        return recipe.learning_rate * warm * recipe.decay**times
     share = step / (recipe.epochs * steps_per_epoch)
     return recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * share))
