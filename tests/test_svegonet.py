@@ -118,6 +118,6 @@ def test_what_it_refuses(store, tiny, tmp_path):
         train(store, tmp_path / "b", cameras=("cam9",))
     fixed = tmp_path / "fixed"
     prepare_episodes(MadeUp((20, 20)), fixed, cameras=("front",))
-    with pytest.raises(InputError, match="no egocentric camera: front stand still.*name it with --cameras"):
+    with pytest.raises(InputError, match="no egocentric camera: front stand still"):
         train(fixed, tmp_path / "c")
     assert train(fixed, tmp_path / "d", cameras=("front",), behaviour="official", epochs=1, frame_step=2) is not None
