@@ -11,13 +11,14 @@ from torch import Tensor
 from handloom.datasets.augment import augment_pictures, draw_augmentation
 from handloom.datasets.clips import ClipPlace
 from handloom.datasets.loader import ClipDataset
+from handloom.datasets.mirror import mirrored
 from handloom.datasets.resize import resized
 from handloom.datasets.sampler import sample_rng
 from handloom.formats.weights import read_tensors, write_tensors
 from handloom.models.htt import HTT, HTTConfig
 from handloom.progress import Progress
 from handloom.training.precision import arithmetic
-from handloom.training.samples import PictureSamples, Sample
+from handloom.training.samples import PictureSamples, Sample, mirror_share
 
 CHUNK = 64
 """Pictures that go through the backbone together."""
@@ -35,11 +36,15 @@ class FeatureStore:
         seed: of the augmentation.
         precision: of the backbone's arithmetic.
         pictures: what tells the store and its camera from others.
+        mirror: share of the variants that are shown as in a mirror.
     """
 
-    def __init__(self, folder: Path, model: HTT, seed: int, precision: str, pictures: str) -> None:
+    def __init__(
+        self, folder: Path, model: HTT, seed: int, precision: str, pictures: str, mirror: float = 0.0
+    ) -> None:
         self.model, self.seed, self.precision = model, seed, precision
-        self.folder = folder / f"{backbone_digest(model)}-{pictures}-{seed}-{precision}"
+        self.mirror = mirror_share(model.config, mirror)
+        self.folder = folder / f"{backbone_digest(model)}-{pictures}-{seed}-{precision}-{self.mirror:g}"
 
     def compute(self, clips: ClipDataset, recordings: Sequence[int], augmentations: int, progress: Progress) -> None:
         """Make what is missing of the plain pictures and `augmentations` variants of recordings.
@@ -64,7 +69,9 @@ class FeatureStore:
     def _features(self, clips: ClipDataset, recording: int, variant: int) -> dict[str, Tensor]:
         length = clips.store.recordings[recording].length
         width = self.model.config.image_size[0]
-        drawn = draw_augmentation(sample_rng(self.seed, variant, recording), length, width)
+        rng = sample_rng(self.seed, variant, recording)
+        drawn = draw_augmentation(rng, length, width)
+        turned = bool(variant) and rng.uniform() < self.mirror
         chunks_of = np.split(np.arange(length), range(CHUNK, length, CHUNK))
         places = [ClipPlace(recording, frames, np.ones(len(frames), bool)) for frames in chunks_of]
         chunks = ClipDataset(clips.root, clips.camera, places)
@@ -74,11 +81,13 @@ class FeatureStore:
             pictures = resized(clip, self.model.config.image_size).pictures
             if variant:
                 pictures = augment_pictures(pictures, drawn.of(place.frames))
+            if turned:
+                pictures = pictures[:, :, ::-1]
             images = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).to(device)
             with arithmetic(device, self.precision):
                 parts.append(self.model.features(images).half().cpu())
         shift = torch.tensor(drawn.shift_px if variant else (0, 0))
-        return {"features": torch.cat(parts), "shift_px": shift}
+        return {"features": torch.cat(parts), "shift_px": shift, "mirrored": torch.tensor(turned)}
 
 
 class FeatureSamples(PictureSamples):
@@ -94,11 +103,13 @@ class FeatureSamples(PictureSamples):
         self.augmentations = augmentations if seed is not None else 0
         used = sorted({place.recording for place in clips.places})
         self.shifts: dict[tuple[int, int], tuple[int, int]] = {}
+        self.turned: dict[tuple[int, int], bool] = {}
         self.features: dict[tuple[int, int], Tensor] = {}
         for key in [(recording, variant) for recording in used for variant in range(self.augmentations + 1)]:
             stored = read_tensors(features.path(*key))
             self.features[key] = stored["features"]
             self.shifts[key] = tuple(stored["shift_px"].tolist())
+            self.turned[key] = bool(stored["mirrored"])
 
     def __getitem__(self, item: tuple[int, int]) -> Sample:
         epoch, number = item
@@ -110,6 +121,8 @@ class FeatureSamples(PictureSamples):
         shift = np.array(self.shifts[key], np.float32)
         camera = clip.camera.cropped(*self.shifts[key], clip.camera.width, clip.camera.height)
         clip = clip._replace(keypoints_px=clip.keypoints_px - shift, camera=camera)
+        if self.turned[key]:
+            clip = mirrored(clip)
         return self.sample(clip, self.features[key][torch.from_numpy(clip.frames)].float())
 
 

@@ -185,7 +185,7 @@ class _Run:
         places = htt_clips(self.store, split, training, c.clip_frames, c.spacing, starts)
         clips = ClipDataset(self.store.root, self.camera, places)
         seed = self.options.seed if training and self.recipe.augment else None
-        pictures = PictureSamples(clips, c, seed)
+        pictures = PictureSamples(clips, c, seed, self.recipe.mirror)
         if training:
             require_labels(places, pictures, split)
         if not self.recipe.freeze_backbone:
@@ -193,7 +193,9 @@ class _Run:
         augmentations = self.recipe.augmentations if seed is not None else 0
         origin = f"{store_digest(self.store)}-{self.camera}"
         folder = self.options.features or self.run / FEATURES
-        features = FeatureStore(folder, model.eval(), self.options.seed, self.recipe.precision, origin)
+        features = FeatureStore(
+            folder, model.eval(), self.options.seed, self.recipe.precision, origin, self.recipe.mirror
+        )
         if self.processes.leads:
             recordings = sorted({place.recording for place in places})
             features.compute(clips, recordings, augmentations, named(self.progress, split))

@@ -25,6 +25,7 @@ class Recipe(Schedule):
         freeze_backbone: train on features that are computed once, of `augmentations` variants of every recording.
         augmentations: see there; 0 for the plain pictures alone.
         augment: change colours, blur and position of pictures.
+        mirror: share of the augmented clips that are shown as in a mirror, if the network knows both hands.
         exchange: share of the clips whose hands are put into the surroundings of another clip.
         precision: of the network's arithmetic; the losses are single precision.
     """
@@ -39,6 +40,7 @@ class Recipe(Schedule):
     freeze_backbone: bool = False
     augmentations: int = 0
     augment: bool = True
+    mirror: float = 0.0
     exchange: float = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
 
@@ -86,7 +88,7 @@ def _single_frames(config: HTTConfig) -> HTTConfig:
 
 
 _SMALL_FRAMES = Recipe(
-    epochs=9,
+    epochs=5,
     batch_clips=16,
     learning_rate=2e-3,
     warm_up_steps=100,
@@ -95,10 +97,11 @@ _SMALL_FRAMES = Recipe(
     weight_object=10.0,
     weight_action=2.0,
     batch_norm="trained",
+    mirror=0.5,
+    exchange=0.25,
     precision="bfloat16",
     max_gradient=100.0,
 )
-_SMALL_SCENES = replace(_SMALL_FRAMES, epochs=2, learning_rate=1e-3, exchange=0.75)
 _SMALL_CLIPS = Recipe(
     epochs=4,
     batch_clips=16,
@@ -110,7 +113,8 @@ _SMALL_CLIPS = Recipe(
     weight_object=10.0,
     weight_action=20.0,
     freeze_backbone=True,
-    augmentations=2,
+    augmentations=3,
+    mirror=0.5,
     max_gradient=100.0,
 )
 
@@ -120,11 +124,9 @@ PRESETS = {
         _small,
         (
             Stage("frames", _SMALL_FRAMES, _single_frames),
-            Stage("scenes", _SMALL_SCENES, _single_frames),
             Stage("clips", _SMALL_CLIPS),
         ),
     ),
 }
 """`paper`: as published; for a GPU, with `--backbone-weights`. `small`: a quarter of the pixels and of the channels, no
-pre-trained weights: first the backbone on single frames, then also in exchanged surroundings, then both blocks on its
-frozen features; for 2 CPU cores."""
+pre-trained weights: first the backbone on single frames, then both blocks on its frozen features; for 2 CPU cores."""

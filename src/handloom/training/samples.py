@@ -12,6 +12,7 @@ from handloom.datasets.augment import augment_camera, augment_keypoints, augment
 from handloom.datasets.classes import class_rows
 from handloom.datasets.clips import ClipPlace
 from handloom.datasets.loader import Clip, ClipDataset
+from handloom.datasets.mirror import mirrored
 from handloom.datasets.resize import pinhole, resized
 from handloom.datasets.sampler import sample_rng
 from handloom.errors import InputError
@@ -38,6 +39,12 @@ class Sample(NamedTuple):
 class PictureSamples(Dataset[Sample]):
     """Clips with their pictures, augmented if `seed` is given; items are (epoch, number).
 
+    Args:
+        clips: of the store.
+        config: of the network.
+        seed: of the augmentation.
+        mirror: share of the augmented clips that are shown as in a mirror; none for a network of one hand.
+
     Raises:
         InputError: the camera is no pinhole, the store has classes that the network does not know, or lacks labels.
     """
@@ -45,8 +52,9 @@ class PictureSamples(Dataset[Sample]):
     worth_workers = True
     """Whether loading takes so long that other processes should do it."""
 
-    def __init__(self, clips: ClipDataset, config: HTTConfig, seed: int | None) -> None:
+    def __init__(self, clips: ClipDataset, config: HTTConfig, seed: int | None, mirror: float = 0.0) -> None:
         self.clips, self.config, self.seed = clips, config, seed
+        self.mirror = mirror_share(config, mirror)
         self.rows = class_rows(clips.store, config.actions, config.objects)
 
     def __len__(self) -> int:
@@ -57,7 +65,10 @@ class PictureSamples(Dataset[Sample]):
         epoch, number = item
         clip = resized(self.clips[number], self.config.image_size)
         if self.seed is not None:
-            clip = augmented(clip, sample_rng(self.seed, epoch, number))
+            rng = sample_rng(self.seed, epoch, number)
+            clip = augmented(clip, rng)
+            if rng.uniform() < self.mirror:
+                clip = mirrored(clip)
         pictures = torch.from_numpy(np.ascontiguousarray(clip.pictures.transpose(0, 3, 1, 2)))
         return self.sample(clip, pictures)
 
@@ -85,6 +96,11 @@ def augmented(clip: Clip, rng: np.random.Generator) -> Clip:
         keypoints_px=augment_keypoints(clip.keypoints_px, drawn),
         camera=augment_camera(clip.camera, drawn),
     )
+
+
+def mirror_share(config: HTTConfig, share: float) -> float:
+    """The share of clips to be mirrored, of a network that knows both hands."""
+    return share if set(config.hands) == set(HANDS) else 0.0
 
 
 def collate(samples: Sequence[Sample]) -> Sample:

@@ -1,8 +1,8 @@
 """An augmentation of batches: hands, and what they hold, in the surroundings of another clip.
 
 A recording shows one thing in use, on one table. A network that is trained from scratch on few recordings learns the
-tables by heart, and names the thing without looking at the hand. With surroundings from elsewhere it must look. The
-other clip's hands are part of the surroundings where ours do not cover them; labels are those of ours.
+tables by heart, and names the thing without looking at the hand. With surroundings from elsewhere it must look. Where
+the other clip's hands would be, the picture stays as it is: nobody could say which hands are meant.
 """
 
 import torch
@@ -30,7 +30,8 @@ def exchange_surroundings(batch: Sample, share: float, generator: torch.Generato
         return batch
     drawn = torch.rand(B, generator=generator) < share
     others = (torch.arange(B) + torch.randint(1, B, (B,), generator=generator)) % B
-    kept = around_hands(batch) | ~drawn[:, None, None, None]
+    hands = around_hands(batch)
+    kept = hands | hands[others] | ~drawn[:, None, None, None]
     return batch._replace(inputs=torch.where(kept[:, :, None], batch.inputs, batch.inputs[others]))
 
 
