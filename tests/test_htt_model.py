@@ -253,7 +253,7 @@ def test_losses_are_those_of_the_released_implementation(released):
     """On the stored outputs of both cases, alone and as one batch: ratios of sums over all real frames."""
     import htt_golden
     from handloom.models.htt import HTTOutput
-    from handloom.training.htt_loss import Target, htt_loss, loss_weights
+    from handloom.training.htt_loss import TERMS, Target, htt_loss, loss_weights
     from handloom.training.recipe import Recipe
 
     golden, given = np.load(GOLDEN), {which: htt_golden.case(which) for which in "ab"}
@@ -286,14 +286,36 @@ def test_losses_are_those_of_the_released_implementation(released):
     tolerances = {"keypoints_px": 5e-5, "depth_m": 1e-7, "object": 5e-6, "action": 1e-5}
     for which, (output, target) in {"a": (output_a, target_a), "b": (output_b, target_b), "ab": both}.items():
         means = htt_loss(output, target).means
-        for name, value in zip(tolerances, means.tolist()):
-            assert value == pytest.approx(float(golden[f"{which}_loss_{name}"]), abs=2 * tolerances[name]), name
+        values = dict(zip(TERMS, means.tolist()))
+        for name in tolerances:
+            assert values[name] == pytest.approx(float(golden[f"{which}_loss_{name}"]), abs=2 * tolerances[name]), name
         total = float((loss_weights(Recipe()) * means).sum())
         assert total == pytest.approx(float(golden[f"{which}_loss_total"]), abs=2e-4)
     # By the paper's equation 8 every clip counts the same, however long it is.
     per_clip = htt_loss(*both, clip_mean=True).means[0]
     alone = [htt_loss(output, target).means[0] for output, target in ((output_a, target_a), (output_b, target_b))]
     assert float(per_clip) == pytest.approx(float(sum(alone)) / 2, abs=1e-3)
+
+
+def test_depth_from_the_wrist_does_not_count_how_far_away_a_hand_is():
+    from handloom.models.htt import HTTOutput
+    from handloom.training.htt_loss import TERMS, Target, htt_loss
+
+    depth, known = torch.rand(1, 3, 2, 21), torch.ones(1, 3, 2, 21, dtype=torch.bool)
+    known[0, 1, 0, 0] = False  # without its wrist a hand does not count
+    nothing = torch.zeros(1, 3, 2, 21, 2)
+    label, real = torch.full((1, 3), -1), torch.ones(1, 3, dtype=torch.bool)
+    target = Target(nothing, depth, known, label, label[:, 0], real)
+
+    def loss(found):
+        terms = htt_loss(HTTOutput(nothing, found, nothing, torch.zeros(1, 3, 4), torch.zeros(1, 5)), target)
+        return dict(zip(TERMS, terms.means.tolist()))
+
+    assert loss(depth + 0.1)["depth_from_wrist_m"] == pytest.approx(0, abs=1e-6)
+    assert loss(depth + 0.1)["depth_m"] == pytest.approx(0.1)
+    bent = depth.clone()
+    bent[:, :, :, 4] += 0.21
+    assert loss(bent)["depth_from_wrist_m"] == pytest.approx(0.01)
 
 
 def test_a_grid_reads_where_things_are_in_the_picture():

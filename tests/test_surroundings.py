@@ -8,12 +8,13 @@ pytestmark = needs_torch
 
 
 def batch(clips=4, T=2, H=40, W=64):
-    """Clip k is of the colour k + 1; the left wrist is at (20, 12), every other joint unknown; frame 1 knows none."""
+    """Clip k is of the colour k + 1; its left wrist is at (20, 12 + 4 k), all else unknown; frame 1 knows none."""
     from handloom.training.htt_loss import Target
     from handloom.training.samples import Sample
 
     points, known = torch.zeros(clips, T, 2, 21, 2), torch.zeros(clips, T, 2, 21, dtype=torch.bool)
     points[:, 0, 0, 0], known[:, 0, 0, 0] = torch.tensor([20.0, 12.0]), True
+    points[:, 0, 0, 0, 1] += 4 * torch.arange(clips)
     target = Target(
         points,
         torch.zeros(clips, T, 2, 21),
@@ -38,7 +39,10 @@ def test_what_is_near_a_joint_stays_and_the_rest_is_of_one_other_clip():
     found = exchanged(1.0).inputs
     for clip in range(4):
         picture = found[clip, 0]
-        assert set(picture[:, 11:13, 19:22].unique().tolist()) == {clip + 1}
+        # Our own hand, and where that of the other clip would be.
+        other = int(picture[0, 0, 60]) - 1
+        for wrist in (12 + 4 * clip, 12 + 4 * other):
+            assert set(picture[:, wrist - 1 : wrist + 1, 19:22].unique().tolist()) == {clip + 1}
         colours = set(picture.unique().tolist())
         assert len(colours) == 2
         assert clip + 1 in colours

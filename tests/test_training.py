@@ -130,8 +130,10 @@ def test_two_processes_train_as_one(store, run, tmp_path):
     one, two = weights(run / "model"), weights(tmp_path / "r" / "model")
     # Attention does not depend on the bias of its keys: their gradient is rounding, which Adam blows up.
     for name in (name for name in one if not name.endswith("queries_keys.bias")):
-        values = one[name]
-        np.testing.assert_allclose(two[name].float(), values.float(), atol=2e-3, err_msg=name)
+        off = (two[name].float() - one[name].float()).abs()
+        # So is that of a channel which a ReLU cuts off: a few numbers may lie a few steps apart.
+        assert (off > 2e-3).float().mean() < 1e-3, name
+        assert off.max() < 1e-2, name
     logs = [[float(row["total"]) for row in rows(path / "log.csv")] for path in (run, tmp_path / "r")]
     np.testing.assert_allclose(logs[1], logs[0], rtol=1e-3)
     (tmp_path / "r" / "model").rename(tmp_path / "kept")
@@ -176,21 +178,21 @@ def test_the_small_preset_trains_its_backbone_first_and_then_on_its_features(sto
     assert train(store, out, small, preset="small", epochs=1, batch_clips=2, max_steps=1) is None
     assert not (out / "1-frames" / "model").exists()
     assert train(store, out, small, preset="small", epochs=1, batch_clips=2) == out / "model"
-    scenes, clips = weights(out / "2-scenes" / "model"), weights(out / "3-clips" / "model")
-    backbone = [name for name in scenes if name.startswith("backbone.")]
-    assert all(torch.equal(scenes[name], clips[name]) for name in backbone)
-    assert not torch.equal(scenes["pose_head.4.weight"], clips["pose_head.4.weight"])
-    assert not torch.equal(scenes["backbone.bn1.running_mean"], torch.zeros(16))
-    # Two training recordings, plain and in two variants.
-    assert len(list((out / "features").rglob("*.safetensors"))) == 6
+    frames, clips = weights(out / "1-frames" / "model"), weights(out / "2-clips" / "model")
+    backbone = [name for name in frames if name.startswith("backbone.")]
+    assert all(torch.equal(frames[name], clips[name]) for name in backbone)
+    assert not torch.equal(frames["pose_head.4.weight"], clips["pose_head.4.weight"])
+    assert not torch.equal(frames["backbone.bn1.running_mean"], torch.zeros(16))
+    # Two training recordings, plain and in three variants.
+    assert len(list((out / "features").rglob("*.safetensors"))) == 8
     final = weights(out / "model")
     assert all(torch.equal(final[name], clips[name]) for name in final)
     # A later run may take the backbone alone, and share its features.
     other = tmp_path / "other"
-    shared = {"backbone_from": out / "2-scenes" / "model", "features": out / "features"}
+    shared = {"backbone_from": out / "1-frames" / "model", "features": out / "features"}
     train(store, other, {**small, "cascaded": False}, preset="small", epochs=1, batch_clips=2, **shared)
-    assert len(list((out / "features").rglob("*.safetensors"))) == 6
-    assert torch.equal(weights(other / "model")["backbone.conv1.weight"], scenes["backbone.conv1.weight"])
+    assert len(list((out / "features").rglob("*.safetensors"))) == 8
+    assert torch.equal(weights(other / "model")["backbone.conv1.weight"], frames["backbone.conv1.weight"])
 
 
 def test_frozen_features_are_those_of_the_pictures(store):
@@ -222,6 +224,43 @@ def test_frozen_features_are_those_of_the_pictures(store):
         shifts.add(tuple(moved.tolist()))
     assert (0, 0) in shifts
     assert len(shifts) == 3
+
+
+def test_mirrored_features_are_those_of_mirrored_pictures(store):
+    from handloom.datasets.clips import htt_clips
+    from handloom.datasets.loader import ClipDataset
+    from handloom.datasets.store import Store
+    from handloom.models.htt import HTT
+    from handloom.training.features import FeatureSamples, FeatureStore
+    from handloom.training.htt import config_for
+    from handloom.training.samples import PictureSamples
+
+    config = replace(config_for(Store(store)), **TINY)
+    model = HTT(config).eval()
+    clips = ClipDataset(store, "front", htt_clips(Store(store), "train", True, 8, 2, 2))
+    features = FeatureStore(store.parent / "features", model, 3, "float32", "front", mirror=1.0)
+    features.compute(clips, [0, 1], 1, lambda *_: None)
+    cached, plain = FeatureSamples(clips, config, 3, features, 1), PictureSamples(clips, config, None)
+    turned = 0
+    for epoch in range(8):
+        sample, true = cached[epoch, 5], plain[0, 5]
+        left, right = sample.target.keypoints_px.unbind(1)
+        if not torch.equal(sample.target.depth_m, true.target.depth_m):
+            turned += 1
+            # The left hand is the right one of the mirror, and as far away.
+            assert torch.equal(sample.target.depth_m, true.target.depth_m.flip(1))
+            middle = sample.intrinsics[0, 2], true.intrinsics[0, 2]
+            for hand, other in ((left, 1), (right, 0)):
+                across = true.target.keypoints_px[:, other, :, 0] - middle[1]
+                np.testing.assert_allclose(hand[..., 0] - middle[0], -across, atol=1e-3)
+    assert 0 < turned < 8
+    assert FeatureStore(store.parent, replaced_hands(model), 3, "float32", "front", mirror=1.0).mirror == 0
+
+
+def replaced_hands(model):
+    from handloom.models.htt import HTT
+
+    return HTT(replace(model.config, hands=("right",)))
 
 
 def test_a_loss_that_is_not_finite_names_its_clips(store, tmp_path):
@@ -264,6 +303,9 @@ def test_learning_rates():
     cosine = Recipe(epochs=2, learning_rate=1.0, schedule="cosine", warm_up_steps=4)
     found = [learning_rate(cosine, step, 50) for step in (0, 3, 50, 99)]
     np.testing.assert_allclose(found, [0.25, 0.9978, 0.5, 0.00025], atol=1e-4)
+    # As many steps, however many there are in an epoch.
+    for per_epoch in (7, 50):
+        assert learning_rate(replace(cosine, steps=100), 50, per_epoch) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("kind", ["statistics frozen", "frozen", "trained"])

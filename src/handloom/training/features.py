@@ -39,9 +39,7 @@ class FeatureStore:
         mirror: share of the variants that are shown as in a mirror.
     """
 
-    def __init__(
-        self, folder: Path, model: HTT, seed: int, precision: str, pictures: str, mirror: float = 0.0
-    ) -> None:
+    def __init__(self, folder: Path, model: HTT, seed: int, precision: str, pictures: str, mirror: float = 0.0) -> None:
         self.model, self.seed, self.precision = model, seed, precision
         self.mirror = mirror_share(model.config, mirror)
         self.folder = folder / f"{backbone_digest(model)}-{pictures}-{seed}-{precision}-{self.mirror:g}"

@@ -262,6 +262,8 @@ def take_over(model: HTT, start: Path, backbone_only: bool) -> None:
 def _recipe(recipe: Recipe, options: TrainOptions) -> Recipe:
     given = {name: getattr(options, name) for name in ("epochs", "batch_clips", "learning_rate", "precision")}
     changes = {name: value for name, value in given.items() if value is not None}
+    if options.epochs is not None:
+        changes["steps"] = None
     if options.backbone_from is not None:
         changes["freeze_backbone"] = True
     return replace(recipe, **changes)

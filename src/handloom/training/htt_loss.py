@@ -1,4 +1,8 @@
-"""HTT's losses (section 3; docs/protocols.md, 1.3): L1 in pixels and depth, cross-entropy of object and action."""
+"""HTT's losses (section 3): L1 in pixels and depth, cross-entropy of object and action; and one that is our own.
+
+How far away a hand is, is as uncertain as its size. As long as that error is larger than those among its joints, L1 of
+depth pushes all joints one way, and says little of how they lie. `small` also counts depth from the wrist.
+"""
 
 from typing import NamedTuple
 
@@ -8,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from handloom.models.htt import HTTOutput
+from handloom.skeleton import WRIST
 from handloom.training.loop import LossTerms
 from handloom.training.recipe import Recipe
 
@@ -23,11 +28,11 @@ class Target(NamedTuple):
     valid: Bool[Tensor, "B T"]
 
 
-TERMS = ("keypoints_px", "depth_m", "object", "action")
+TERMS = ("keypoints_px", "depth_m", "depth_from_wrist_m", "object", "action")
 
 
 def htt_loss(output: HTTOutput, target: Target, clip_mean: bool = False) -> LossTerms:
-    """The four losses over real frames and labelled things.
+    """The losses over real frames and labelled things.
 
     Args:
         output: of the network.
@@ -43,16 +48,21 @@ def htt_loss(output: HTTOutput, target: Target, clip_mean: bool = False) -> Loss
         joints, objects = joints * weight[..., None, None], objects * weight
     actions = (target.action >= 0).float()
     keypoints = (output.keypoints_px.float() - target.keypoints_px).abs().mean(-1) * joints
-    depth = (output.depth_m.float() - target.depth_m).abs() * joints
+    too_far = output.depth_m.float() - target.depth_m
+    depth = too_far.abs() * joints
+    aligned = joints * joints[..., WRIST : WRIST + 1].sign()
+    from_wrist = (too_far - too_far[..., WRIST : WRIST + 1]).abs() * aligned
     object_loss = cross_entropy(
         output.object_logits.float().flatten(0, 1), target.object.clamp(min=0).flatten(), reduction="none"
     ).view(B, T)
     action_loss = cross_entropy(output.action_logits.float(), target.action.clamp(min=0), reduction="none")
-    sums = [keypoints.sum(), depth.sum(), (object_loss * objects).sum(), (action_loss * actions).sum()]
-    counts = [joints.sum(), joints.sum(), objects.sum(), actions.sum()]
+    labels = object_loss * objects, action_loss * actions
+    sums = [values.sum() for values in (keypoints, depth, from_wrist, *labels)]
+    counts = [values.sum() for values in (joints, joints, aligned, objects, actions)]
     return LossTerms(torch.stack(sums), torch.stack(counts))
 
 
-def loss_weights(recipe: Recipe) -> Float[Tensor, "4"]:
-    """Weights of the four losses in their order."""
-    return torch.tensor([recipe.weight_keypoints, recipe.weight_depth, recipe.weight_object, recipe.weight_action])
+def loss_weights(recipe: Recipe) -> Float[Tensor, "5"]:
+    """Weights of the losses in the order of `TERMS`."""
+    r = recipe
+    return torch.tensor([r.weight_keypoints, r.weight_depth, r.weight_from_wrist, r.weight_object, r.weight_action])

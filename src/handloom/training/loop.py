@@ -157,7 +157,7 @@ class Loop(ABC):
                 self.folder.cut_log(self.place)
         self.processes.wait()
         started, saved = time.monotonic() - self.place.wall_s, time.monotonic()
-        steps = self.recipe.epochs * self.steps_per_epoch
+        steps = self.recipe.total_steps(self.steps_per_epoch)
         stop = min(steps, self.place.step + (self.options.stop_after_steps or steps))
         running = torch.zeros(2, len(self.terms), device=self.device)
         while self.place.step < stop:

@@ -19,7 +19,7 @@ class Recipe(Schedule):
     Attributes:
         clip_starts: a video is cut into clips from each of its first so many frames of the spaced sequence on; None
             for block P's t, so that every frame comes up at every place of a window.
-        weight_keypoints, weight_depth, weight_object, weight_action: of the four losses (px and metres).
+        weight_keypoints, weight_depth, weight_from_wrist, weight_object, weight_action: of the losses (px and metres).
         clip_mean: every clip counts the same (eq. 8), not every frame of the batch.
         batch_norm: what of the backbone's normalisation is trained.
         freeze_backbone: train on features that are computed once, of `augmentations` variants of every recording.
@@ -33,6 +33,7 @@ class Recipe(Schedule):
     clip_starts: int | None = None
     weight_keypoints: float = 1.0
     weight_depth: float = 100.0
+    weight_from_wrist: float = 0.0
     weight_object: float = 1.0
     weight_action: float = 1.0
     clip_mean: bool = False
@@ -94,6 +95,7 @@ _SMALL_FRAMES = Recipe(
     warm_up_steps=100,
     schedule="cosine",
     weight_decay=0.05,
+    weight_from_wrist=300.0,
     weight_object=10.0,
     weight_action=2.0,
     batch_norm="trained",
@@ -103,13 +105,14 @@ _SMALL_FRAMES = Recipe(
     max_gradient=100.0,
 )
 _SMALL_CLIPS = Recipe(
-    epochs=4,
+    steps=3000,
     batch_clips=16,
     clip_starts=4,
     learning_rate=5e-4,
     warm_up_steps=100,
     schedule="cosine",
     weight_decay=0.05,
+    weight_from_wrist=300.0,
     weight_object=10.0,
     weight_action=20.0,
     freeze_backbone=True,

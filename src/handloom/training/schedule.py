@@ -20,6 +20,7 @@ class Schedule:
         decay_at: the epochs at which the rate is multiplied, instead.
         weight_decay: decoupled, of matrices and convolutions.
         max_gradient: clip the norm of the gradient; None for never.
+        steps: how many there are, instead of `epochs`: as much training for clips of any length.
     """
 
     epochs: int = 45
@@ -32,6 +33,7 @@ class Schedule:
     decay_at: tuple[int, ...] | None = None
     weight_decay: float = 0.0
     max_gradient: float | None = None
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_clips < 1 or not self.learning_rate > 0:
@@ -39,6 +41,10 @@ class Schedule:
                 "a recipe needs 1 epoch, 1 clip per batch and a positive learning rate or more; found "
                 f"{self.epochs}, {self.batch_clips}, {self.learning_rate:g}"
             )
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """How many steps the whole training has."""
+        return self.epochs * steps_per_epoch if self.steps is None else self.steps
 
 
 def learning_rate(recipe: Schedule, step: int, steps_per_epoch: int) -> float:
@@ -48,5 +54,5 @@ def learning_rate(recipe: Schedule, step: int, steps_per_epoch: int) -> float:
         epoch = step // steps_per_epoch
         times = epoch // recipe.decay_epochs if recipe.decay_at is None else sum(e <= epoch for e in recipe.decay_at)
         return recipe.learning_rate * warm * recipe.decay**times
-    share = step / (recipe.epochs * steps_per_epoch)
+    share = step / recipe.total_steps(steps_per_epoch)
     return recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * share))

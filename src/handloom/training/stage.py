@@ -1,4 +1,4 @@
-"""One stage of training HTT: pictures in, four losses out."""
+"""One stage of training HTT: pictures in, losses out."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class Stage(Loop):
         """See `Forward`."""
         return Forward(self.model)
 
-    def term_weights(self) -> Float[Tensor, "4"]:
+    def term_weights(self) -> Float[Tensor, "5"]:
         """Those of the recipe."""
         return loss_weights(self.recipe)
 
@@ -82,7 +82,7 @@ class Stage(Loop):
         raise GPUMemoryError(len(batch.inputs), fits, self.processes.count)
 
     def local_terms(self, batch: Sample) -> LossTerms:
-        """HTT's four losses."""
+        """HTT's losses."""
         chance = torch.Generator().manual_seed(hash((self.seed, self.place.step, self.processes.rank)))
         return self._terms(self.forward, exchange_surroundings(batch, self.recipe.exchange, chance))
 
