@@ -183,15 +183,15 @@ def test_the_small_preset_trains_its_backbone_first_and_then_on_its_features(sto
     assert all(torch.equal(frames[name], clips[name]) for name in backbone)
     assert not torch.equal(frames["pose_head.4.weight"], clips["pose_head.4.weight"])
     assert not torch.equal(frames["backbone.bn1.running_mean"], torch.zeros(16))
-    # Two training recordings, plain and in three variants.
-    assert len(list((out / "features").rglob("*.safetensors"))) == 8
+    # Two training recordings, plain and in two variants.
+    assert len(list((out / "features").rglob("*.safetensors"))) == 6
     final = weights(out / "model")
     assert all(torch.equal(final[name], clips[name]) for name in final)
     # A later run may take the backbone alone, and share its features.
     other = tmp_path / "other"
     shared = {"backbone_from": out / "1-frames" / "model", "features": out / "features"}
     train(store, other, {**small, "cascaded": False}, preset="small", epochs=1, batch_clips=2, **shared)
-    assert len(list((out / "features").rglob("*.safetensors"))) == 8
+    assert len(list((out / "features").rglob("*.safetensors"))) == 6
     assert torch.equal(weights(other / "model")["backbone.conv1.weight"], frames["backbone.conv1.weight"])
 
 

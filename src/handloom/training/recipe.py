@@ -116,7 +116,7 @@ _SMALL_CLIPS = Recipe(
     weight_object=10.0,
     weight_action=20.0,
     freeze_backbone=True,
-    augmentations=3,
+    augmentations=2,
     mirror=0.5,
     max_gradient=100.0,
 )
