@@ -42,7 +42,7 @@ def table(length=5000, dim=512):
 
 
 def released_shapes(joints=21, objects=26, actions=45):
-    """Names and shapes of the released state dictionary (docs/protocols.md, section 1.2)."""
+    """Names and shapes of the released state dictionary."""
     shapes = {"action_token": (1, 1, 512), "transformer_pe.pe": (1, 5000, 512)}
 
     def norm(name, width):

@@ -232,7 +232,7 @@ def test_the_released_size():
     config = HTTConfig(tuple(map(str, range(36))), tuple(map(str, range(8))))
     with torch.device("meta"):
         count = sum(p.numel() for p in HTT(config).parameters())
-    # protocols.md, 1.1: 26,011,858 with the unused classifier of the ResNet.
+    # Of the released network: 26,011,858 with the unused classifier of the ResNet.
     assert count == 26_011_858 - (1000 * 512 + 1000)
 
 

@@ -8,6 +8,7 @@ import pytest
 from handloom.cli import main
 from handloom.cli.reproduce import HTT_TABLES
 from handloom.datasets.prepare import prepare_episodes
+from handloom.errors import InputError
 from handloom.reproduction.htt_tables import FULL, TABLES
 from handloom.reproduction.tables import Column, Effect, Measured, Row, Setting, Table
 from made_up_store import MadeUp
@@ -30,6 +31,14 @@ def scores(left, right, accuracy):
         return {"hand": hand, "space": "camera", "mepe": {"value": value}, "auc": {"value": 0.5}}
 
     return {"pose": [row("left", left), row("right", right)], "action": {"top_1": accuracy}}
+
+
+def test_tables_are_made_by_one_process(tmp_path, monkeypatch):
+    from handloom.reproduction.htt import reproduce_htt
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="a table is made by one process, 2 were started; run the command without to"):
+        reproduce_htt("htt-table5", tmp_path, tmp_path / "out")
 
 
 def test_every_row_has_a_number_for_every_column_and_no_setting_two_meanings():

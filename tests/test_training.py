@@ -18,7 +18,7 @@ from made_up_store import MadeUp
 from with_torch import TINY, needs_torch, torch
 
 pytestmark = needs_torch
-OPTIONS = {"camera": "front", "workers": 0, "device": "cpu", "epochs": 2, "learning_rate": 1e-3}
+OPTIONS = {"preset": "paper", "camera": "front", "workers": 0, "device": "cpu", "epochs": 2, "learning_rate": 1e-3}
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from with_torch import TINY, needs_torch, torch
 
 pytestmark = needs_torch
 SMALL = {**TINY, "pixel_scale": 50.0}
-OPTIONS = {"camera": "front", "workers": 0, "device": "cpu", "epochs": 1, "precision": "float32"}
+OPTIONS = {"preset": "paper", "camera": "front", "workers": 0, "device": "cpu", "epochs": 1, "precision": "float32"}
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def recorded(self, values):
         kept.append((before.tolist(), torch.cat([value.flatten() for value in values]).tolist()))
 
 Processes.average = recorded
-options = TrainOptions(preset="small", batch_clips=2, **{options!r})
+options = TrainOptions(batch_clips=2, **{options!r} | dict(preset="small"))
 train_htt(Path({store!r}), Path({out!r}), options, {tiny!r}, progress=lambda *step: told.append(step))
 Path({out!r} + rank + ".json").write_text(json.dumps(dict(kept=kept, told=told)))
 """

@@ -210,5 +210,7 @@ def test_a_store_lends_the_camera_of_its_own_video(root):
     options = TrackOptions(camera=root)
     choice = choose_camera(options, FRONT.width, FRONT.height, source)
     assert (choice.camera, choice.source) == (FRONT, CameraSource.CALIBRATED)
-    with pytest.raises(CalibrationError, match="has the camera of pictures of 64 x 36; the video has 7 x 5"):
+    with pytest.raises(CalibrationError, match="is for 64 x 36 but the video is 7 x 5; the shape differs"):
         choose_camera(options, 7, 5, source)
+    halved = replace(options, rescale_camera=True)
+    assert choose_camera(halved, FRONT.width // 2, FRONT.height // 2, source).camera.fx == FRONT.fx / 2

@@ -11,7 +11,7 @@ from handloom.cli.machine import needing_torch, resumable
 def train_htt(
     data: Path,
     out: Path,
-    preset: Literal["paper", "small"] = "paper",
+    preset: Literal["paper", "small"] = "small",
     camera: str | None = None,
     split: str = "train",
     behaviour: Literal["official", "paper"] = "official",
@@ -35,7 +35,7 @@ def train_htt(
     Args:
         data: The store.
         out: Folder of the run: settings, log.csv, curves.html, checkpoints, and in the end model/.
-        preset: paper, as published, for a GPU; or small, for 2 CPU cores and without pre-trained weights.
+        preset: paper, as published, for a GPU and with --backbone-weights; or small, for 2 CPU cores and without.
         camera: Whose pictures; by default the only camera, or H2O's on the head.
         split: Of the store.
         behaviour: Of the released code, or of the paper where the two differ.
@@ -56,12 +56,17 @@ def train_htt(
     with needing_torch():
         from handloom.training.htt import TrainOptions
         from handloom.training.htt import train_htt as run_training
-    from handloom.terminal import print_rows
+    from handloom.terminal import print_rows, print_text
 
     options = TrainOptions(
         preset, camera, split, seed, behaviour, backbone_weights, backbone_from, features, epochs, batch_clips,
         learning_rate, precision, device, workers, checkpoint_minutes, max_steps,
     )  # fmt: skip
+    if preset == "paper" and backbone_weights is None and backbone_from is None:
+        print_text(
+            "Without --backbone-weights the ResNet starts from chance, and the preset paper keeps its "
+            "batch norms' statistics as they are: expect little. Give ImageNet weights, or use --preset small.\n"
+        )
     weights = resumable(
         "Training", lambda progress, stop: run_training(data, out, options, progress=progress, should_stop=stop)
     )

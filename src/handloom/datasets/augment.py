@@ -1,4 +1,4 @@
-"""HTT's augmentation of a training clip: shift, blur, colour (HTT, section 4.1; numbers in docs/protocols.md, 1.5)."""
+"""HTT's augmentation of a training clip: shift, blur, colour (section 4.1; numbers as in the released code)."""
 
 from dataclasses import dataclass, replace
 

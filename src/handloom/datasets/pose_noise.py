@@ -1,4 +1,4 @@
-"""G-HTT's noise on observed hand motion (numbers in docs/protocols.md, 3.1 and 3.2)."""
+"""G-HTT's noise on observed hand motion (numbers as in the released code)."""
 
 from math import pi
 

@@ -172,7 +172,7 @@ def score_generation(
 ) -> dict[str, GenerationScore]:
     """Scores of models on the same windows. The features of the truth are those of the true windows.
 
-    Each generated motion has its 16 observed frames in front, as the true one has (docs/protocols.md, 3.5).
+    Each generated motion has its 16 observed frames in front, as the true one has (section 4.2, and the released code).
     """
     true_features = motion_features(
         recogniser, [_joined(w, w.recording.joints_m[None, _future(w)])[0] for w in windows]

@@ -88,7 +88,7 @@ def refine_joints(
     """Refined joints of a recording, and which of them exist.
 
     Windows of t frames overlap. In each, the joints are those of the encoder, and the way of the wrist is the
-    encoder's, bent to agree with the input at both ends of the window (section 3.2, docs/protocols.md 3.3); of each
+    encoder's, bent to agree with the input at both ends of the window (section 3.2, and the released code); of each
     frame, windows in whose middle it lies count most.
     """
     motion, t, T = recording.motion, block.config.clip_frames, len(recording)

@@ -58,7 +58,7 @@ def read_camera(
             camera_from_opencv_fields(place, values, size) if is_opencv(values) else camera_from_dict(values, place)
         )
     _check_plausible(place, camera)
-    return _for_size(place, camera, size, rescale)
+    return camera_for_size(place, camera, size, rescale)
 
 
 def has_image_size(path: Path | str) -> bool:
@@ -176,7 +176,8 @@ def _check_plausible(place: str, camera: Camera) -> None:
         raise CalibrationError(f"{place}: {refusal}") from None
 
 
-def _for_size(place: str, camera: Camera, size: Size | None, rescale: bool) -> Camera:
+def camera_for_size(place: str, camera: Camera, size: Size | None, rescale: bool) -> Camera:
+    """The camera for images of a size; `rescale` and errors as for `read_camera`, `place` names it in them."""
     if size is None or size == (camera.width, camera.height):
         return camera
     width, height = size

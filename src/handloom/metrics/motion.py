@@ -1,4 +1,4 @@
-"""How well motion is refined and predicted (G-HTT, section 4.2; docs/protocols.md, 3.5).
+"""How well motion is refined and predicted (G-HTT, section 4.2, and the released code).
 
 Joints are metres, errors come in metres; joints that are not valid have no part. Frames count the same, and within a
 frame all its valid joints.

@@ -15,7 +15,7 @@ from handloom.models.transformer import Encoder
 
 @dataclass(frozen=True)
 class MotionRecogniserConfig:
-    """The shape; the defaults are those of G-HTT's authors (docs/protocols.md, 3.5).
+    """The shape; the defaults are those of G-HTT's authors (section 4.2, and the released code).
 
     Attributes:
         actions: names whose text embeddings the weights carry.

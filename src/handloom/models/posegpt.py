@@ -3,7 +3,7 @@
 features -> causal encoder, half the rate -> nearest codes -> causal decoder -> features
             action, length, codes so far -> transformer -> the next code
 
-The baseline that G-HTT is compared with (docs/protocols.md, 3.7), told the true action. Unlike there, the rotations of
+The baseline that G-HTT is compared with (as its authors ran it), told the true action. Unlike there, the rotations of
 the wrists' motion stay among the features: without them a forecast has no orientation.
 """
 

@@ -33,6 +33,7 @@ from handloom.training.ghtt_pose import train_ghtt_pose
 from handloom.training.motion_recogniser import train_motion_recogniser
 from handloom.training.motion_run import MotionOptions
 from handloom.training.posegpt import train_posegpt
+from handloom.training.processes import require_one_process
 
 STATIC, STRAIGHT = "static", "constant velocity"
 PA, PB, GPT = "G-HTT, P.a", "G-HTT, P.b", "PoseGPT (told the action)"
@@ -105,6 +106,7 @@ def reproduce_ghtt(
     Raises:
         InputError, TrainingError: as the trainings; or the split has no long enough labelled segment.
     """
+    require_one_process("a table")
     table = TABLES[name]
     recordings = stored_motions(open_stores(data), split)
     windows = evaluation_windows(recordings, table.min_window_s, most_windows)

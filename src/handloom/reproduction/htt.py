@@ -31,6 +31,7 @@ from handloom.reproduction.htt_tables import FULL, TABLES
 from handloom.reproduction.tables import Measured
 from handloom.training.features import FeatureStore
 from handloom.training.htt import FEATURES, TrainOptions, config_for, train_htt
+from handloom.training.processes import require_one_process
 from handloom.training.recipe import PRESETS
 
 RUN = "run"
@@ -66,7 +67,8 @@ def reproduce_htt(
     Raises:
         InputError: the paper has no such table for the hands of the store; settings that differ from those begun.
     """
-    options = options or TrainOptions(preset="small")
+    options = options or TrainOptions()
+    require_one_process("a table")
     store = Store(data)
     hands = len(config_for(store).hands)
     if hands not in TABLES[name]:

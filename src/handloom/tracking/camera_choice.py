@@ -3,8 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from handloom.errors import CalibrationError
-from handloom.formats.cameras import read_camera
+from handloom.formats.cameras import camera_for_size, read_camera
 from handloom.geometry import Camera, Pinhole
 from handloom.hands import CameraSource
 from handloom.tracking.options import TrackOptions
@@ -46,11 +45,7 @@ def choose_camera(options: TrackOptions, width: int, height: int, source: str | 
     """
     if options.camera is not None and is_store(options.camera):
         camera = camera_of_video(options.camera, options.camera_name, source)
-        if (camera.width, camera.height) != (width, height):
-            raise CalibrationError(
-                f"{options.camera} has the camera of pictures of {camera.width} x {camera.height}; "
-                f"the video has {width} x {height}"
-            )
+        camera = camera_for_size(str(options.camera), camera, (width, height), options.rescale_camera)
         return CameraChoice(camera, CameraSource.CALIBRATED, f"camera of the store {options.camera}")
     if options.camera is not None:
         camera = read_camera(options.camera, (width, height), name=options.camera_name, rescale=options.rescale_camera)

@@ -1,4 +1,4 @@
-"""G-HTT's losses (section 3.1; docs/protocols.md, 3.2): L1 of features, trajectory and mid-levels, KL, action."""
+"""G-HTT's losses (section 3.1, and the released code): L1 of features, trajectory and mid-levels, KL, action."""
 
 from typing import NamedTuple
 

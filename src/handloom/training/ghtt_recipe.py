@@ -91,7 +91,7 @@ ACTION_PRESETS = {
 
 @dataclass(frozen=True)
 class PoseGPTPreset:
-    """Shapes and recipes of PoseGPT's two networks (docs/protocols.md, 3.7)."""
+    """Shapes and recipes of PoseGPT's two networks (as G-HTT's authors compare it)."""
 
     config: PoseGPTConfig
     codec_recipe: MotionRecipe
@@ -117,7 +117,7 @@ POSEGPT_PRESETS = {
 
 @dataclass(frozen=True)
 class RecogniserPreset:
-    """Shape and recipe of the network behind FID (docs/protocols.md, 3.5)."""
+    """Shape and recipe of the network behind FID (section 4.2, and the released code)."""
 
     config: MotionRecogniserConfig
     recipe: MotionRecipe

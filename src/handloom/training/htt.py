@@ -56,7 +56,7 @@ class TrainOptions:
         max_steps: end after so many steps, as if interrupted.
     """
 
-    preset: Literal["paper", "small"] = "paper"
+    preset: Literal["paper", "small"] = "small"
     camera: str | None = None
     split: str = "train"
     seed: int = 0

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed
 
+from handloom.errors import InputError
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -44,10 +46,24 @@ class Processes:
             distributed.barrier()
 
 
+def require_one_process(what: str) -> None:
+    """Refuse to be started by torchrun: several trainings, one after the other, cannot share its processes.
+
+    Raises:
+        InputError: names `what` cannot be made so.
+    """
+    if _count() > 1:
+        raise InputError(f"{what} is made by one process, {_count()} were started; run the command without torchrun")
+
+
+def _count() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @contextmanager
 def processes(device: torch.device) -> Iterator[Processes]:
     """The processes that torchrun started; this one alone if it did not."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
+    count = _count()
     if count == 1:
         yield Processes()
         return

@@ -14,7 +14,7 @@ without pre-trained weights must train both."""
 
 @dataclass(frozen=True)
 class Recipe(Schedule):
-    """One stage of training. The defaults are HTT's (section 3.4; docs/protocols.md, 1.3, 1.5, 1.7).
+    """One stage of training. The defaults are HTT's (section 3.4, and the released code).
 
     Attributes:
         clip_starts: a video is cut into clips from each of its first so many frames of the spaced sequence on; None

@@ -9,7 +9,7 @@ from handloom.training.schedule import Schedule
 
 @dataclass(frozen=True)
 class EgoRecipe(Schedule):
-    """One training of SVEgoNet. The defaults are the toolkit's (docs/protocols.md, 2.3), with its augmentation on.
+    """One training of SVEgoNet. The defaults are the toolkit's (its released code), with its augmentation on.
 
     Attributes:
         frame_step: every so many frames of a recording are trained on.
