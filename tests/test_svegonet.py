@@ -1,14 +1,18 @@
 """SVEgoNet: crops, targets, training that resumes, evaluation, tracking, and what it refuses."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from handloom.cli import main
 from handloom.datasets.label_noise import LabelNoise
 from handloom.datasets.prepare import prepare_episodes
 from handloom.datasets.store import Store
 from handloom.errors import InputError
+from handloom.geometry import apply_rigid, invert_rigid, rigid, rotation_from_vector
 from made_up_hands import open_hand
 from made_up_store import FRONT, HEAD, MadeUp
 from with_torch import needs_torch, torch
@@ -109,6 +113,82 @@ def test_noise_of_labels_is_what_it_says():
     still = LabelNoise(wander_mm=0, jump_mm=0, hidden=0).applied(joints, valid, 0)
     assert (still[0] == 0).all()
     assert still[1].all()
+
+
+def test_views_are_taken_together_and_depth_comes_from_the_hand():
+    from handloom.estimators.ego_crops import cutter, hand_boxes
+    from handloom.estimators.ego_views import merge_views
+    from handloom.estimators.svegonet import OneHand, wrist_depths
+    from handloom.models.internet import InterNetConfig
+    from handloom.skeleton import bone_lengths
+
+    rng = np.random.default_rng(0)
+    world = open_hand() @ rotation_from_vector(np.array([0.4, 0.3, -0.2])).T + [0.05, 0.0, 0.45]
+    turns = rotation_from_vector(0.2 * rng.normal(size=(3, 3)))
+    poses = rigid(turns, 0.08 * rng.normal(size=(3, 3)))
+    joints = apply_rigid(invert_rigid(poses), world[None].repeat(3, 0))
+    sure, group = rng.uniform(0.2, 1, (3, 21)), np.zeros(3, int)
+    merged = merge_views(joints, sure, poses, group)
+    np.testing.assert_allclose(merged.relative_m[0], world - world[0], atol=1e-12)
+    np.testing.assert_allclose(merged.wrist_m[0], world[0], atol=1e-12)
+    # Each view is wrong about the distance; together they know it better, and better than their mean does.
+    wrong = joints + 0.05 * joints[:, :1] / np.linalg.norm(joints[:, :1], axis=-1, keepdims=True)
+    found = merge_views(wrong, sure, poses, group).wrist_m[0]
+    mean = apply_rigid(poses, wrong[:, :1])[:, 0].mean(0)
+    assert np.linalg.norm(found - world[0]) < 0.8 * np.linalg.norm(mean - world[0])
+
+    pixels, seen = HEAD.project(joints)
+    views = cutter(InterNetConfig(), HEAD, hand_boxes(pixels, seen)).views
+    inside, depth = views.project(joints)
+    said = OneHand(inside, depth - depth[:, :1], sure)
+    recovered, error = wrist_depths(views, said, bone_lengths(world))
+    np.testing.assert_allclose(recovered, depth[:, 0], atol=1e-6)
+    assert error.max() < 1e-6
+    larger, _ = wrist_depths(views, said._replace(depth_m=1.1 * said.depth_m), 1.1 * bone_lengths(world))
+    np.testing.assert_allclose(larger, 1.1 * depth[:, 0], atol=1e-6)
+
+
+def test_evaluation_from_the_command_line(store, run, tmp_path, capsys, monkeypatch):
+    from handloom.estimators import svegonet
+
+    out = tmp_path / "scores"
+    arguments = ["evaluate", str(run), "--data", str(store), "--device", "cpu"]
+    assert main([*arguments, "--out", str(out)]) == 0
+    assert "Wrist-relative errors on madeup (s), split test, cameras head" in " ".join(capsys.readouterr().out.split())
+    scores = json.loads((out / "scores.json").read_text())
+    assert set(scores["official"]) == set(scores["own_depth"])
+    assert scores["hands"] == scores["hands_in_frames"] == 57, "one camera; the left hand is missing in 3 of 30 frames"
+    single = scores["official"]["single"]
+    assert np.isclose(single["mpjpe_without_wrists_mm"], single["mpjpe_mm"] * 42 / 40)
+    assert "From the worst to the best" in (out / "evaluation.html").read_text()
+
+    # A network that says where the hand is in its crop, and that it is flat, is off by the hand's depth alone.
+    truths = []
+    cut = svegonet.one_hand
+
+    def told(found, hand):
+        one = cut(found, hand)
+        return one._replace(keypoints_px=truths[0], depth_m=0 * one.depth_m)
+
+    from handloom.datasets.hand_crops import Subset, read_hand_crops
+    from handloom.evaluation import svegonet as evaluation
+
+    config = svegonet.SVEgoNet.load(run, "cpu").config
+    crops = read_hand_crops(Store(store), ["head"], Subset((2,)), config, tmp_path / "crops")[0]
+    own = crops.joints_m[np.arange(len(crops.hand)), crops.hand]
+    truths.append(crops.views.project(own)[0])
+    monkeypatch.setattr(evaluation, "one_hand", told)
+    found = evaluation.evaluate_svegonet(run, store, "test", tmp_path / "flat", device="cpu")
+    depth = crops.views.project(own)[1]
+    assert 1 < found["official"]["single"]["mpjpe_mm"] < 1000 * np.abs(depth - depth[:, :1]).max() * 1.5
+
+    assert main(["evaluate", str(tmp_path / "none"), "--data", str(store), "--out", str(out)]) == 2
+    config = run / "model" / "config.json"
+    damaged = tmp_path / "damaged"
+    shutil.copytree(run / "model", damaged)
+    (damaged / "config.json").write_text(config.read_text().replace('"voxels": 16', '"voxels": 64'))
+    assert main(["evaluate", str(damaged), "--data", str(store), "--out", str(out)]) == 2
+    assert "root_fc.2.bias has shape (16,), expected (64,)" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_what_it_refuses(store, tiny, tmp_path):

@@ -65,3 +65,60 @@ def train_svegonet(
         print_rows(
             "Training finished", [("weights", str(weights)), ("score it", f"handloom evaluate {out} --data ...")]
         )
+
+
+def reproduce_assemblyhands(
+    table: str,
+    /,
+    data: Path,
+    out: Path,
+    preset: Preset = "small",
+    behaviour: Behaviour = "paper",
+    cameras: tuple[str, ...] = (),
+    split: str = "test",
+    crops: Path | None = None,
+    backbone_weights: Path | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    device: Device = "auto",
+) -> None:
+    """Train SVEgoNet on manual labels, on automatic ones, and on both, beside the paper's numbers; resumable.
+
+    In each split every other person stands for manual labels: one frame a second, as labelled. The others stand for
+    automatic ones: every frame, with errors like those of automatic annotation.
+
+    Args:
+        table: Its name.
+        data: The store; at least two people in the splits that are trained on and scored.
+        out: Folder for runs, scores with their pages, and the table as .md and .json.
+        preset: paper (ResNet-50, 256 px, for a GPU), or small, for 2 CPU cores.
+        behaviour: Of the paper, or of the released toolkit.
+        cameras: Whose pictures; by default all that move.
+        split: That is scored; "train" is trained on.
+        crops: Folder for the crops; by default in out.
+        backbone_weights: ImageNet weights of the ResNet in torchvision's layout (.pth, .safetensors).
+        epochs: Of manual and automatic labels together, instead of the preset's; less data is seen more often.
+        seed: Of all chance.
+        device: Where to compute.
+    """
+    with needing_torch():
+        from handloom.reproduction.assemblyhands import reproduce_table4
+        from handloom.training.svegonet import EgoOptions
+    from handloom.terminal import print_text
+
+    options = EgoOptions(
+        preset=preset,
+        behaviour=behaviour,
+        cameras=cameras,
+        crops=crops,
+        backbone_weights=backbone_weights,
+        seed=seed,
+        epochs=epochs,
+        device=device,
+    )
+    measured = resumable(
+        table,
+        lambda progress, stop: reproduce_table4(data, out, options, split, progress=progress, should_stop=stop),
+    )
+    if measured is not None:
+        print_text(measured.as_markdown())

@@ -85,24 +85,43 @@ def evaluate(
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
 ) -> None:
-    """Score a trained network on a store: pose errors, PCK, objects, actions; numbers, predictions and a page.
+    """Score a trained HTT or SVEgoNet on a store: pose errors, PCK, objects, actions; numbers and a page.
 
     Args:
         run: Folder of a training run or of weights, or an exported .onnx file.
         data: The store.
-        out: Folder for predictions.npz, scores.json, evaluation.html, and H2O's submission files.
+        out: Folder for scores.json and evaluation.html; of HTT also predictions.npz and H2O's submission files.
         split: Of the store.
-        camera: Whose pictures; by default the only camera, or H2O's on the head.
+        camera: Whose pictures; by default the only camera, or H2O's on the head; of SVEgoNet all that move.
         device: Where to compute.
-        precision: Of the backbone.
+        precision: Of HTT's backbone.
     """
+    from handloom.terminal import ProgressBar, print_rows
+
+    if _network_of(run) == "InterNet":
+        with needing_torch():
+            from handloom.evaluation.svegonet import ego_rows, evaluate_svegonet
+        chosen = () if camera is None else (camera,)
+        with ProgressBar("recordings") as progress:
+            found = evaluate_svegonet(run, data, split, out, chosen, device, progress)
+        print_rows(*ego_rows(found, out))
+        return
     from handloom.evaluation.evaluate import evaluate as run_evaluate
     from handloom.evaluation.evaluate import score_rows
-    from handloom.terminal import ProgressBar, print_rows
 
     with ProgressBar("videos") as progress:
         scores = run_evaluate(run, data, split, out, camera, device, precision, progress)
     print_rows(*score_rows(scores, out))
+
+
+def _network_of(run: Path) -> str:
+    """What config.json of a run or a folder of weights says; nothing where there is none."""
+    folder = run / "model" if (run / "model").is_dir() else run
+    if not (folder / "config.json").is_file():
+        return ""
+    with needing_torch():
+        from handloom.formats.weights import read_config
+    return str(read_config(folder)["model"])
 
 
 def import_weights(

@@ -7,6 +7,7 @@ from typing import Literal
 
 import tyro
 
+from handloom.cli.ego import reproduce_assemblyhands
 from handloom.cli.machine import needing_torch, resumable
 from handloom.cli.motion import reproduce_ghtt
 
@@ -86,9 +87,14 @@ def reproduce_htt(
         print_text(measured.as_markdown())
 
 
+ASSEMBLYHANDS_TABLES = {
+    "assemblyhands-table4": "Manual and automatic labels for SVEgoNet.",
+}
+
 _FAMILIES: tuple[tuple[dict[str, str], Callable[..., None]], ...] = (
     (HTT_TABLES, reproduce_htt),
     (GHTT_TABLES, reproduce_ghtt),
+    (ASSEMBLYHANDS_TABLES, reproduce_assemblyhands),
 )
 reproduce = tyro.extras.SubcommandApp()
 for tables, run in _FAMILIES:

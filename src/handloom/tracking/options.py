@@ -19,10 +19,12 @@ class TrackOptions:
 
     Attributes:
         estimator: who finds the hands: "mediapipe"; "htt", a trained network that also names objects and actions;
-            or "joints" for another tracker's stored joints.
+            "svegonet", a trained network on crops of single hands, which MediaPipe finds and it follows; or "joints"
+            for another tracker's stored joints.
         weights: for the estimator "htt": folder of weights, or an exported .onnx file; by default those of the
-            package, which know simulated hands alone.
-        device: where htt computes; "auto" is CUDA, else MPS, else the CPU.
+            package, which know simulated hands alone. For "svegonet": folder of a run or of weights; there are none
+            in the package.
+        device: where htt or svegonet computes; "auto" is CUDA, else MPS, else the CPU.
         precision: of htt's backbone; "auto" is bfloat16 where the processor has it.
         trimmed: the video shows one single action: htt names it by a vote over the whole video.
         joints: file of stored 2D or 3D joints (JSON, NPZ or Parquet), for the estimator "joints".
@@ -47,7 +49,7 @@ class TrackOptions:
             does not depend on it.
     """
 
-    estimator: Literal["mediapipe", "htt", "joints"] = "mediapipe"
+    estimator: Literal["mediapipe", "htt", "svegonet", "joints"] = "mediapipe"
     weights: Path | None = None
     device: Device = "auto"
     precision: Precision = "auto"
@@ -79,9 +81,11 @@ class TrackOptions:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
                 raise InputError(f"{name} must be a finite number, found {value!r}")
-        if self.estimator not in ("mediapipe", "htt", "joints"):
-            raise InputError(f'the estimator must be "mediapipe", "htt" or "joints", found {self.estimator!r}')
-        self._check_htt()
+        if self.estimator not in ("mediapipe", "htt", "svegonet", "joints"):
+            raise InputError(
+                f'the estimator must be "mediapipe", "htt", "svegonet" or "joints", found {self.estimator!r}'
+            )
+        self._check_networks()
         if self.camera is not None and self.fov is not None:
             raise InputError("give a camera file or a field of view, not both")
         if self.fov is not None and not 1 <= self.fov < 180:
@@ -108,12 +112,20 @@ class TrackOptions:
         if self.live and self.estimator == "joints":
             raise InputError("stored joints cannot be combined with live input")
 
-    def _check_htt(self) -> None:
-        if self.estimator == "htt":
-            if self.weights is None:
-                object.__setattr__(self, "weights", PACKAGED)
-        elif self.weights or self.trimmed or self.device != "auto" or self.precision != "auto":
-            raise InputError("weights, device, precision and trimmed belong to htt; add the option --estimator htt")
+    def _check_networks(self) -> None:
+        if self.estimator == "htt" and self.weights is None:
+            object.__setattr__(self, "weights", PACKAGED)
+        if self.estimator == "svegonet" and self.weights is None:
+            raise InputError(
+                "svegonet has no weights of its own; train some with handloom train svegonet, and give --weights RUN"
+            )
+        if self.estimator == "svegonet" and self.live:
+            raise InputError("svegonet tracks recordings; for live input use mediapipe or htt")
+        networks = ("htt", "svegonet")
+        if self.estimator not in networks and (self.weights or self.device != "auto"):
+            raise InputError("weights and device belong to htt and svegonet; add --estimator htt, or svegonet")
+        if self.estimator != "htt" and (self.trimmed or self.precision != "auto"):
+            raise InputError("precision and trimmed belong to htt; add the option --estimator htt")
         for name, known in (("device", Device), ("precision", Precision)):
             if (value := getattr(self, name)) not in get_args(known):
                 raise InputError(f"{name} must be one of {', '.join(get_args(known))}, found {value!r}")

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from handloom.errors import InputError
+from handloom.errors import InputError, MissingDependencyError
 from handloom.formats.result import HANDS_FILE, TRUTH_FILE
 from handloom.hands import HandTrack
 from handloom.progress import Progress, silent
@@ -73,7 +73,9 @@ def run(job: Job, outputs: Outputs | None = None, truth: str | HandTrack | None 
         if options.estimator == "joints":
             result = track_stored(options.joints or Path(str(job.source)).expanduser(), frames, job)
         elif isinstance(frames, Recording):
-            result = track_htt(frames, job) if options.estimator == "htt" else track_recording(frames, job)
+            result = _RECORDINGS[options.estimator](frames, job)
+        elif options.estimator == "svegonet":
+            raise InputError(f"svegonet tracks recordings; {job.source} is live: use mediapipe or htt")
         else:
             assert frames is not None
             result = track_live(frames, job, None if outputs is None else outputs.live_overlay)
@@ -87,6 +89,20 @@ def run(job: Job, outputs: Outputs | None = None, truth: str | HandTrack | None 
         if outputs is not None:
             outputs.write(result, frames)
     return result
+
+
+def _svegonet(frames: Recording, job: Job) -> TrackResult:
+    try:
+        from handloom.tracking.svegonet import track_svegonet
+    except ImportError as failure:
+        raise MissingDependencyError(
+            f"the estimator svegonet needs torch, which cannot be imported ({failure}); "
+            "install it with: pip install '.[torch]' in a clone of Handloom"
+        ) from failure
+    return track_svegonet(frames, job)
+
+
+_RECORDINGS = {"mediapipe": track_recording, "htt": track_htt, "svegonet": _svegonet}
 
 
 def _frames(job: Job) -> AbstractContextManager[FrameSource | None]:

@@ -1,10 +1,12 @@
 """Tracking a recording: detect every frame, then decide hands, depth and smoothing with the whole clip in view."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from handloom.estimators.chunks import detect_recording
+from handloom.estimators.detections import Detection
 from handloom.estimators.handedness import Linker, assign_hands, detection_table
 from handloom.estimators.mediapipe import MediaPipeDetector, mediapipe_name
 from handloom.estimators.record import track_from_detections
@@ -16,10 +18,27 @@ from handloom.tracking.samples import FrameSamples
 from handloom.video import Frame, Recording, VideoInfo
 
 
-def track_recording(frames: Recording, job: Job) -> TrackResult:
-    """Track a video file or pictures. An interrupted run gives the record of the frames done, marked partial."""
+class Detected(NamedTuple):
+    """What a detector saw in a recording.
+
+    Attributes:
+        table: `table[hand][frame]`, None where a hand was not seen.
+        times_s: of the frames.
+        duplicates: detections that were dropped.
+        samples: pictures for the report.
+        stopped: whether the user interrupted; the frames are then those before.
+    """
+
+    table: list[list[Detection | None]]
+    times_s: np.ndarray
+    duplicates: int
+    samples: FrameSamples
+    stopped: bool
+
+
+def detect_hands(frames: Recording, job: Job) -> Detected:
+    """MediaPipe on every frame; which hand is which is decided over the whole clip."""
     info, options = frames.info, job.options
-    choice = choose_camera(options, info.width, info.height, job.source)
     samples = FrameSamples()
     times: dict[int, float] = {}
     total = info.frame_count
@@ -32,7 +51,7 @@ def track_recording(frames: Recording, job: Job) -> TrackResult:
         job.progress("track", len(times), total)
 
     with job.stopwatch.stage("detect"):
-        name = mediapipe_name()
+        mediapipe_name()  # says early if it is missing
         found, complete = detect_recording(
             frames,
             lambda: MediaPipeDetector(options.min_confidence),
@@ -50,26 +69,30 @@ def track_recording(frames: Recording, job: Job) -> TrackResult:
     times_s = frame_times(info, times, options.max_frames if complete is None else complete)
     for index in sorted(found):
         linker.push(index, times[index], found[index])
+    clashes = assign_hands(linker.tracklets)
+    table = detection_table(linker.tracklets, len(times_s))
+    return Detected(table, times_s, linker.duplicates + clashes, samples, complete is not None)
+
+
+def track_recording(frames: Recording, job: Job) -> TrackResult:
+    """Track a video file or pictures. An interrupted run gives the record of the frames done, marked partial."""
+    info, options = frames.info, job.options
+    choice = choose_camera(options, info.width, info.height, job.source)
+    seen = detect_hands(frames, job)
     with job.stopwatch.stage("lift"):
-        clashes = assign_hands(linker.tracklets)
-        track = track_from_detections(
-            detection_table(linker.tracklets, len(times_s)),
-            times_s,
-            choice.camera,
-            choice.source,
-        )
+        track = track_from_detections(seen.table, seen.times_s, choice.camera, choice.source)
         track = postprocessed(track, options)
     return TrackResult(
         track=track,
         job=job,
-        estimator=name,
+        estimator=mediapipe_name(),
         camera=choice,
         info=info,
         problems=list(frames.problems),
-        duplicates_removed=linker.duplicates + clashes,
-        partial=complete is not None,
-        interrupted=complete is not None,
-        samples=samples.choose(track.any_hand),
+        duplicates_removed=seen.duplicates,
+        partial=seen.stopped,
+        interrupted=seen.stopped,
+        samples=seen.samples.choose(track.any_hand),
     )
 
 
