@@ -1,20 +1,20 @@
 """Tracking with SVEgoNet, and AssemblyHands' Table 4: what they do with what the network says, and what they refuse."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from handloom import HandloomError
 from handloom.cli import main
 from handloom.datasets.label_noise import LabelNoise
 from handloom.datasets.prepare import prepare_episodes
 from handloom.datasets.store import Store
-from handloom.errors import InputError
+from handloom.errors import HandloomError, InputError
 from handloom.formats.tracks import read_any_track
 from made_up_hands import detect, moving_hand
 from made_up_store import MadeUp
-from make_video import make_video
 from test_svegonet import tiny
 from with_torch import needs_torch
 
@@ -71,8 +71,6 @@ def test_hands_are_followed_where_the_detector_loses_them(tiny, tmp_path, monkey
     monkeypatch.setattr(recording, "mediapipe_name", lambda: "none")
     monkeypatch.setattr(svegonet, "cutter", cutting)
     monkeypatch.setattr(SVEgoNet, "hands", told)
-    from dataclasses import replace
-
     model = InterNet(replace(tiny, bones_m=tuple(bone_lengths(joints[0]).tolist())))
     save_pretrained(model, tmp_path / "w")
     video = make_video(tmp_path / "v.mp4", frames=6, size=(96, 64))
@@ -113,8 +111,6 @@ def test_hands_are_followed_where_the_detector_loses_them(tiny, tmp_path, monkey
     ],
 )
 def test_options_that_do_not_go_together(options, message):
-    from pathlib import Path
-
     from handloom.tracking.options import TrackOptions
 
     given = {name: Path(value) if name == "weights" else value for name, value in options.items()}
@@ -128,8 +124,6 @@ def people(tmp_path_factory):
 
     class People(MadeUp):
         def read(self, name):
-            from dataclasses import replace
-
             number = self.names.index(name)
             return replace(super().read(name), split="train" if number < 2 else "test", subject=f"person{number}")
 
@@ -171,5 +165,5 @@ def test_one_person_is_no_table(tiny, tmp_path):
     from handloom.reproduction.assemblyhands import reproduce_table4
 
     prepare_episodes(MadeUp((20, 20)), tmp_path / "s")
-    with pytest.raises(InputError, match="split 'train' of .* has one person alone"):
+    with pytest.raises(InputError, match=r"split 'train' of .* has one person alone"):
         reproduce_table4(tmp_path / "s", tmp_path / "t")

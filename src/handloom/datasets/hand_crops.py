@@ -154,11 +154,9 @@ def _crops(
     frame, hand = np.nonzero(there)
     cut = cutter(config, store.recordings[number].cameras[camera], boxes[there].astype(np.float64), wider)
     kept = cut.views.valid
-    if not path.exists():
+    if len(frame) and not path.exists():
         _write_pictures(path, store, number, camera, frame, cut)
-    pictures = np.load(path, mmap_mode="r", allow_pickle=False)
-    if pictures.shape != (len(frame), cut.size, cut.size):
-        raise InputError(f"{path} is damaged: {pictures.shape} instead of {len(frame)} crops; delete it")
+    pictures = _read_pictures(path, (len(frame), cut.size, cut.size))
     joints, valid = _labels(columns, subset, number)
     own = apply_rigid(invert_rigid(np.where(posed[:, None, None], world, np.eye(4)))[:, None], joints)
     rows = np.flatnonzero(kept)
@@ -204,6 +202,18 @@ def _write_pictures(
                     pictures[row] = cut.cut(grey, int(row))
     with replacing(path) as part, part.open("wb") as file_out:
         np.save(file_out, pictures, allow_pickle=False)
+
+
+def _read_pictures(path: Path, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "N S S"]:
+    if not shape[0]:
+        return np.zeros(shape, np.uint8)
+    try:
+        pictures = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as failure:
+        raise InputError(f"{path} is damaged: {failure}; delete it, and it will be made again") from None
+    if pictures.shape != shape:
+        raise InputError(f"{path} holds {pictures.shape}, expected {shape}; delete it, and it will be made again")
+    return np.asarray(pictures)
 
 
 def _moves(store: Store, camera: str) -> bool:

@@ -78,7 +78,9 @@ class SVEgoNet:
         return EgoHands(*((a + b) / 2 for a, b in zip(found, seen)))
 
     def _said(self, pictures: UInt8[np.ndarray, "N S S"]) -> EgoHands:
-        joints, confidence, hands = [], [], []
+        joints: list[np.ndarray] = []
+        confidence: list[np.ndarray] = []
+        hands: list[np.ndarray] = []
         for start in range(0, len(pictures), CHUNK):
             part = torch.from_numpy(np.ascontiguousarray(pictures[start : start + CHUNK])).to(self._device)
             output = self._model((part[:, None].float() / 255).expand(-1, 3, -1, -1))
@@ -125,7 +127,7 @@ def wrist_depths(
     def off(depth: Float[np.ndarray, "N *tries"]) -> Float[np.ndarray, "N *tries 20"]:
         between = depth.ndim - 1
         a, b = (v.reshape(len(v), *(1,) * between, *v.shape[1:]) for v in (slope, at_zero))
-        return np.linalg.norm(a * depth[..., None, None] + b, axis=-1) - bones_m
+        return np.asarray(np.linalg.norm(a * depth[..., None, None] + b, axis=-1) - bones_m)
 
     tries = np.broadcast_to(np.geomspace(_NEAREST_M, _FARTHEST_M, _DEPTHS), (len(rays), _DEPTHS))
     cost = (np.abs(off(tries)) * weight[:, None]).sum(-1)

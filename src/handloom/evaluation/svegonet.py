@@ -1,7 +1,7 @@
 """`handloom evaluate` of SVEgoNet: wrist-relative errors of single views, of mirror images too, and of all views
 together; numbers and a page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,12 +90,15 @@ def evaluate_svegonet(
         for subset in subsets
         for part in read_hand_crops(store, chosen, subset, network.config, crops or out / CROPS, 1.0, progress)
     ]
-    hands, pictures = _gathered(network, parts, chosen)
+    hands, rows = _gathered(network, parts, chosen)
     found = {}
     for way in ("single", "single, mirrored"):
-        progress(f"evaluate, {way}", 0, 1)
-        found[way] = network.hands(pictures, mirrored="mirrored" in way)
-        progress(f"evaluate, {way}", 1, 1)
+        said = []
+        for done, (part, own) in enumerate(zip(parts, rows)):
+            progress(f"evaluate, {way}", done, len(parts))
+            said.append(network.hands(part.pictures[own], mirrored="mirrored" in way))
+        progress(f"evaluate, {way}", len(parts), len(parts))
+        found[way] = EgoHands(*(np.concatenate(values) for values in zip(*said)))
     kind = "simulated " if (store.root / "simulation.json").exists() else ""
     scores: dict[str, Any] = {
         "network": network.name,
@@ -110,7 +113,7 @@ def evaluate_svegonet(
         "hand_identity": _identity(hands, found["single"]),
     }
     write_text(out / SCORES, json_text(scores, indent=2) + "\n")
-    write_ego_evaluation(out / PAGE, scores, _shots(hands, found["single"], pictures), f"SVEgoNet, {weights.name}")
+    write_ego_evaluation(out / PAGE, scores, _shots(hands, found["single"], parts, rows), f"SVEgoNet, {weights.name}")
     return scores
 
 
@@ -130,33 +133,38 @@ def ego_rows(scores: Mapping[str, Any], out: Path) -> tuple[str, Rows]:
     return f"Wrist-relative errors on {scores['data']}", rows
 
 
-def _gathered(network: SVEgoNet, parts: Sequence[HandCrops], cameras: Sequence[str]) -> tuple[Hands, np.ndarray]:
-    """All hands with enough labelled joints in the crop, as the toolkit chooses them."""
+def _gathered(
+    network: SVEgoNet, parts: Sequence[HandCrops], cameras: Sequence[str]
+) -> tuple[Hands, list[Int[np.ndarray, "n"]]]:
+    """All hands with enough labelled joints in the crop, as the toolkit chooses them, and their rows in each part."""
+    rows = []
+    for part in parts:
+        targets = hand_targets(network.config, part.views, part.joints_m, part.valid, part.hand)
+        rows.append(np.flatnonzero(targets.joint_valid.sum(1) >= ENOUGH_JOINTS))
+    if not sum(map(len, rows)):
+        count = sum(len(part.hand) for part in parts)
+        raise InputError(f"not one of {count} hands has {ENOUGH_JOINTS} labelled joints in its crop")
 
-    def joined(name: str) -> np.ndarray:
-        return np.concatenate([getattr(part, name) for part in parts])
+    def joined(value: Callable[[HandCrops], np.ndarray]) -> np.ndarray:
+        return np.concatenate([value(part)[own] for part, own in zip(parts, rows)])
 
-    views = PinholeViews(*(np.concatenate([getattr(p.views, n) for p in parts]) for n in ("turn", "matrix", "valid")))
-    hand, joints, valid = joined("hand"), joined("joints_m"), joined("valid")
-    targets = hand_targets(network.config, views, joints, valid, hand)
-    rows = np.flatnonzero(targets.joint_valid.sum(1) >= ENOUGH_JOINTS)
-    if not len(rows):
-        raise InputError(f"not one of {len(hand)} hands has {ENOUGH_JOINTS} labelled joints in its crop")
-    recording = np.concatenate([np.full(len(part.hand), part.recording) for part in parts])
-    keys = np.stack([recording, joined("frame"), hand], 1)[rows]
-    camera = np.concatenate([np.full(len(part.hand), cameras.index(part.camera)) for part in parts])
-    own = hand[rows]
+    hand, both, valid = joined(lambda p: p.hand), joined(lambda p: p.joints_m), joined(lambda p: p.valid)
+    turn, matrix = joined(lambda p: p.views.turn), joined(lambda p: p.views.matrix)
+    views = PinholeViews(turn, matrix, joined(lambda p: p.views.valid))
+    recording = joined(lambda p: np.full(len(p.hand), p.recording))
+    keys = np.stack([recording, joined(lambda p: p.frame), hand], 1)
+    each = np.arange(len(hand))
     hands = Hands(
-        views.of(rows),
-        own,
-        joints[rows, own].astype(np.float64),
-        valid[rows, own],
-        targets.hands[rows][:, ::-1],
-        joined("world_from_camera")[rows],
+        views,
+        hand,
+        both[each, hand].astype(np.float64),
+        valid[each, hand],
+        hand_targets(network.config, views, both, valid, hand).hands[:, ::-1],
+        joined(lambda p: p.world_from_camera),
         np.unique(keys, axis=0, return_inverse=True)[1].ravel(),
-        camera[rows],
+        joined(lambda p: np.full(len(p.hand), cameras.index(p.camera))),
     )
-    return hands, np.concatenate([part.pictures for part in parts])[rows]
+    return hands, rows
 
 
 def _with_true_depth(hands: Hands, said: EgoHands) -> tuple[OneHand, Float[np.ndarray, "N 21 3"]]:
@@ -234,15 +242,19 @@ def _identity(hands: Hands, said: EgoHands) -> dict[str, Any]:
     return {"accuracy": float(right.mean()), **each}
 
 
-def _shots(hands: Hands, said: EgoHands, pictures: np.ndarray) -> list[Shot]:
+def _shots(
+    hands: Hands, said: EgoHands, parts: Sequence[HandCrops], rows: Sequence[Int[np.ndarray, "n"]]
+) -> list[Shot]:
     """Crops from the worst to the best in the picture, evenly chosen."""
     one = one_hand(said, hands.hand)
     truth, _ = hands.views.project(hands.truth_m)
     off = known_mean(np.where(hands.valid, np.linalg.norm(one.keypoints_px - truth, axis=-1), np.nan), 1)
+    places = [(part, int(row)) for part, own in zip(parts, rows) for row in own]
     order = np.argsort(-off)
     shots = []
-    for row in order[np.unique(np.linspace(0, len(order) - 1, min(SHOTS, len(order))).astype(int))]:
-        hand = int(hands.hand[row])
-        caption = f"{HANDS[hand]} hand, {off[row]:.1f} px of {pictures.shape[1]}"
-        shots.append(Shot(pictures[row], hand, one.keypoints_px[row], truth[row], hands.valid[row], caption))
+    for k in order[np.unique(np.linspace(0, len(order) - 1, min(SHOTS, len(order))).astype(int))]:
+        hand, (part, row) = int(hands.hand[k]), places[k]
+        picture = np.asarray(part.pictures[row])
+        caption = f"{HANDS[hand]} hand, {off[k]:.1f} px of {len(picture)}"
+        shots.append(Shot(picture, hand, one.keypoints_px[k], truth[k], hands.valid[k], caption))
     return shots

@@ -61,13 +61,10 @@ class Follower:
         depth, misfit = wrist_depths(views, said, self.network.bones_m)
         rays = views.rays(said.keypoints_px) @ views.turn
         pixels, there = self.camera.project(rays)
-        for row, hand in enumerate(hands):
-            self._keep(frame, int(hand), OneHand(pixels[row], said.depth_m[row], said.confidence[row] * there[row]))
-            self.rays[frame, hand], self.depth_m[frame, hand], self.misfit_m[frame, hand] = (
-                rays[row],
-                depth[row],
-                misfit[row],
-            )
+        for row, hand in enumerate(hands.tolist()):
+            self._keep(frame, hand, OneHand(pixels[row], said.depth_m[row], said.confidence[row] * there[row]))
+            self.rays[frame, hand] = rays[row]
+            self.depth_m[frame, hand], self.misfit_m[frame, hand] = depth[row], misfit[row]
 
     def _keep(self, frame: int, hand: int, said: OneHand) -> None:
         self.keypoints_px[frame, hand], self.behind_m[frame, hand], self.confidence[frame, hand] = said
@@ -142,4 +139,4 @@ def _note(seen: Detected, follower: Follower) -> str:
 
 
 def _box(keypoints_px: Float[np.ndarray, "21 2"]) -> Float[np.ndarray, "4"]:
-    return hand_boxes(keypoints_px[None], np.ones((1, JOINT_COUNT), bool))[0]
+    return np.asarray(hand_boxes(keypoints_px[None], np.ones((1, JOINT_COUNT), bool))[0])

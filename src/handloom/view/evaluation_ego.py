@@ -103,8 +103,8 @@ def _figure(shot: Shot) -> str:
     true, said = ((points + 0.5) * scale - 0.5 for points in (shot.true_px, shot.said_px))
     for parent, child in BONES:
         if shot.valid[parent] and shot.valid[child]:
-            ends = [tuple(np.rint(true[joint]).astype(int).tolist()) for joint in (parent, child)]
-            cv2.line(image, *ends, TRUTH_RGB, 2, cv2.LINE_AA)
+            start, end = (np.rint(true[joint]).astype(int).tolist() for joint in (parent, child))
+            cv2.line(image, start, end, TRUTH_RGB, 2, cv2.LINE_AA)
     points, there = np.zeros((2, 21, 2)), np.zeros((2, 21), bool)
     points[shot.hand], there[shot.hand] = said, True
     draw_hands(image, points, there, np.ones((2, 21)), labels=False)
