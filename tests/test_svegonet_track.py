@@ -12,9 +12,11 @@ from handloom.datasets.label_noise import LabelNoise
 from handloom.datasets.prepare import prepare_episodes
 from handloom.datasets.store import Store
 from handloom.errors import HandloomError, InputError
+from handloom.formats.cameras import write_camera
 from handloom.formats.tracks import read_any_track
 from made_up_hands import detect, moving_hand
 from made_up_store import MadeUp
+from make_video import clip
 from test_svegonet import tiny
 from with_torch import needs_torch
 
@@ -73,27 +75,18 @@ def test_hands_are_followed_where_the_detector_loses_them(tiny, tmp_path, monkey
     monkeypatch.setattr(SVEgoNet, "hands", told)
     model = InterNet(replace(tiny, bones_m=tuple(bone_lengths(joints[0]).tolist())))
     save_pretrained(model, tmp_path / "w")
-    video = make_video(tmp_path / "v.mp4", frames=6, size=(96, 64))
+    video = clip(tmp_path / "v.mp4", 6, width=96, height=64)
     calibration = tmp_path / "camera.json"
-    calibration.write_text(
-        json.dumps({"model": "pinhole", "width": 96, "height": 64, "fx": 80, "fy": 80, "cx": 47.5, "cy": 31.5})
-    )
-    arguments = [
-        "track",
-        str(video),
-        "--out",
-        str(tmp_path / "t"),
-        "--estimator",
-        "svegonet",
-        "--weights",
-        str(tmp_path / "w"),
-    ]
-    more = ["--camera", str(calibration), "--no-overlay", "--no-report", "--device", "cpu", "--workers", "1"]
+    write_camera(calibration, camera)
+    arguments = ["track", str(video), "--out", str(tmp_path / "t"), "--estimator", "svegonet"]
+    more = ["--weights", str(tmp_path / "w"), "--camera", str(calibration)]
+    more += ["--no-overlay", "--no-report", "--device", "cpu", "--workers", "1"]
     assert main([*arguments, *more]) == 0
     track = read_any_track(tmp_path / "t")
     assert track.valid[:, 1].all()
     assert not track.valid[:, 0].any()
-    np.testing.assert_allclose(track.joints_m[:, 1], joints, atol=2e-3)
+    # The depth of a hand that recedes is smoothed.
+    np.testing.assert_allclose(track.joints_m[:, 1], joints, atol=4e-3)
     np.testing.assert_allclose(track.keypoints_px[:, 1], camera.project(joints)[0], atol=1e-3)
     assert asked == [((1, 32, 32), True)] * 6
     notes = json.loads((tmp_path / "t" / "run.json").read_text())["notes"]

@@ -133,9 +133,7 @@ def ego_rows(scores: Mapping[str, Any], out: Path) -> tuple[str, Rows]:
     return f"Wrist-relative errors on {scores['data']}", rows
 
 
-def _gathered(
-    network: SVEgoNet, parts: Sequence[HandCrops], cameras: Sequence[str]
-) -> tuple[Hands, list[Int[np.ndarray, "n"]]]:
+def _gathered(network: SVEgoNet, parts: Sequence[HandCrops], cameras: Sequence[str]) -> tuple[Hands, list[np.ndarray]]:
     """All hands with enough labelled joints in the crop, as the toolkit chooses them, and their rows in each part."""
     rows = []
     for part in parts:
@@ -242,9 +240,7 @@ def _identity(hands: Hands, said: EgoHands) -> dict[str, Any]:
     return {"accuracy": float(right.mean()), **each}
 
 
-def _shots(
-    hands: Hands, said: EgoHands, parts: Sequence[HandCrops], rows: Sequence[Int[np.ndarray, "n"]]
-) -> list[Shot]:
+def _shots(hands: Hands, said: EgoHands, parts: Sequence[HandCrops], rows: Sequence[np.ndarray]) -> list[Shot]:
     """Crops from the worst to the best in the picture, evenly chosen."""
     one = one_hand(said, hands.hand)
     truth, _ = hands.views.project(hands.truth_m)
