@@ -26,6 +26,7 @@ from handloom.formats.atomic import json_text, write_text
 from handloom.formats.text_files import parse_json, read_text
 from handloom.progress import Progress, named, silent
 from handloom.reproduction.tables import Column, Effect, Measured, Row, Setting, Table
+from handloom.training.processes import require_one_process
 from handloom.training.svegonet import EgoOptions, train_svegonet
 
 RUN, CROPS = "run", "crops"
@@ -86,6 +87,7 @@ def reproduce_table4(
         InputError: a split with one person alone, or what training and evaluation raise.
     """
     options = options or EgoOptions()
+    require_one_process("a table")
     store, noise = Store(data), noise or LabelNoise(seed=options.seed)
     trained, scored = (
         {kind: subsets_of(store, part, kind, noise) for kind in _PAPER} for part in (options.split, split)
