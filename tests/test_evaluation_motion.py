@@ -92,6 +92,32 @@ def test_bench_on_the_command_line(tmp_path, capsys):
         assert words in " ".join(said.split())
     assert main(["bench", "refine", *arguments, "--gap-frames", "3"]) == 0
     assert "in gaps of 3 frames" in capsys.readouterr().out
+    assert main(["bench", "blend", *arguments, "--pairs", "3"]) == 0
+    assert "of pairs without turning back" in capsys.readouterr().out
+
+
+def test_blends_of_a_straight_line_and_of_an_arc():
+    from handloom.evaluation.blending import score_blends
+    from handloom.forecast.forecaster import Forecaster
+
+    class Blends(Forecaster):
+        """Joints on a line, or on three quarters of a circle."""
+
+        def __init__(self, angle):
+            self.angle = angle
+
+        def blended(self, first, second, shares):
+            turn = shares * self.angle
+            way = np.stack([np.cos(turn), np.sin(turn), 0 * turn], -1) if self.angle else shares[:, None] * np.ones(3)
+            return np.broadcast_to(way[:, None, None, None], (len(shares), 16, 2, 21, 3)), np.ones((2, 21), bool)
+
+    straight = score_blends(Blends(0), [recording()], 5)
+    assert straight == pytest.approx((5, 1, np.sqrt(3), 0.5, 1))
+    arc = score_blends(Blends(1.5 * np.pi), [recording()], 5)
+    assert arc.monotone == 0
+    assert arc.halfway == pytest.approx(np.sin(0.375 * np.pi) / np.sin(0.75 * np.pi))
+    with pytest.raises(InputError, match="both hands; found 1"):
+        score_blends(Blends(0), [recording(20)], 5)
 
 
 def test_gestures_of_other_runs():

@@ -281,12 +281,51 @@ def test_refine_on_the_command_line(result, weights, capsys):
     assert "resampled from 25 to 30 frames per second" in capsys.readouterr().out
     out = result.with_name("clip-refined")
     assert len(read_track(out)) == 80
-    assert read_run(out)["notes"][:2] == ["first", "joints refined by G-HTT"]
+    run = read_run(out)
+    assert run["notes"][:2] == ["first", "joints refined by G-HTT"]
+    assert run["estimator"] == "made up, refined by G-HTT"
+    assert run["counts"]["frames"] == run["counts"]["left"] == 80
+    assert {"refine", "report", "total"} <= run["timings_s"].keys()
+    page = (out / "report.html").read_text()
+    assert "made up, refined by G-HTT" in page
+    assert not (out / "overlay.mp4").exists()
     assert main(["refine", str(result), "--weights", str(weights), "--device", "cpu"]) == 2
     assert "already holds something" in capsys.readouterr().err
     again = ["refine", str(result), "--weights", str(weights), "--out", str(result), "--overwrite"]
     assert main(again) == 2
     assert "is the input of this run" in capsys.readouterr().err
+
+
+def test_a_refined_video_with_its_truth(tmp_path, weights, capsys):
+    """Pictures are drawn anew, the truth goes along and is compared again; a forecast ends where its truth does."""
+    from handloom.cli import main
+    from handloom.formats.result import read_run, read_track, write_json, write_track
+    from make_video import clip
+
+    folder, video = tmp_path / "clip", tmp_path / "clip.mp4"
+    track = make_track(40, gaps=False)
+    clip(video, 40, width=track.camera.width, height=track.camera.height)
+    folder.mkdir()
+    write_track(folder / "hands.parquet", track)
+    write_track(folder / "truth.parquet", track)
+    source = {"path": str(video), "frames": 40}
+    write_json(folder / "run.json", {"input": source, "truth": {"source": "a store", "mpjpe_mm": {"both": 99.0}}})
+    options = ["--weights", str(weights), "--device", "cpu"]
+    assert main(["refine", str(folder), *options]) == 0
+    out = tmp_path / "clip-refined"
+    assert (out / "overlay.mp4").stat().st_size > 1000
+    assert (out / "report.html").read_text().count("with the skeletons drawn") == 8
+    truth = read_run(out)["truth"]
+    assert truth["source"] == "a store"
+    assert 0 < truth["mpjpe_mm"]["both"] != 99
+    assert main(["forecast", str(folder), *options, "--at-s", "1", "--seconds", "0.2"]) == 0
+    observed, known = (read_track(tmp_path / "clip-forecast" / name) for name in ("hands.parquet", "truth.parquet"))
+    assert len(observed) == len(known) == 31
+    clip(tmp_path / "other.mp4", 5)
+    capsys.readouterr()
+    other = ["--video", str(tmp_path / "other.mp4"), "--out", str(tmp_path / "x")]
+    assert main(["refine", str(folder), *options, *other]) == 2
+    assert "has 5 frames, the result 40" in capsys.readouterr().err
 
 
 def test_recognise_on_the_command_line(result, weights):

@@ -72,11 +72,53 @@ def test_tables_are_trained_scored_and_written(store, tiny, tmp_path, capsys):
             assert f"| {row} |" in said
         scores = json.loads((tmp_path / "r" / f"{table}.json").read_text())
         assert scores["about"]["windows"] == 3
+        for words in (
+            "Data: s (",
+            "3 windows of the split 'test'",
+            "Preset small with 1 epochs",
+            "seed 0",
+            "Handloom ",
+        ):
+            assert words in scores["setting"]
+            assert words in said
         assert all(np.isfinite(score["fid"]) for score in scores["scores"].values())
         assert "8.19 / 20.1, 33.9" in said or "13.10 / 24.6, 43.3" in said
     before = (tmp_path / "r" / "ghtt-table2.json").stat().st_mtime_ns
     assert main(["reproduce", "ghtt-table2", *options, "--windows", "3"]) == 0
     assert (tmp_path / "r" / "ghtt-table2.json").stat().st_mtime_ns == before
+
+
+def test_all_networks_of_a_table_are_scored_where_it_was_asked(store, tiny, tmp_path, monkeypatch):
+    """Told of a device that has no numbers, every network ends up there."""
+    from handloom.evaluation import generation
+    from handloom.forecast import forecaster
+    from handloom.reproduction import ghtt
+    from handloom.training.motion_run import MotionOptions
+
+    asked = MotionOptions(epochs=1, device="cpu")
+    seen = {}
+
+    def scored(windows, models, recogniser, progress):
+        seen["fid"] = recogniser
+        for name, generate in models.items():
+            for cell in generate.__closure__:
+                if isinstance(cell.cell_contents, torch.nn.Module):
+                    seen[name] = cell.cell_contents
+                if isinstance(cell.cell_contents, forecaster.Forecaster):
+                    seen[f"{name}, P"] = cell.cell_contents.pose
+        return {name: generation.GenerationScore(0.0, (0.0, 0.0), 0.0) for name in models}
+
+    monkeypatch.setattr(ghtt, "score_generation", scored)
+    for module in (ghtt, forecaster):
+        monkeypatch.setattr(module, "choose_device", lambda device: torch.device("meta"))
+    from handloom.forecast import recognise
+
+    monkeypatch.setattr(recognise, "choose_device", lambda device: torch.device("meta"))
+    for table in ("ghtt-table2", "ghtt-table4"):
+        seen.clear()
+        ghtt.reproduce_ghtt(table, [store], tmp_path / "r", asked)
+        assert len(seen) >= 3
+        assert {next(network.parameters()).device.type for network in seen.values()} == {"meta"}, table
 
 
 def test_the_truth_itself_has_no_distance_and_no_diversity(store):

@@ -7,7 +7,9 @@ from handloom.datasets.motions import MotionRecording, motion_of_track, stored_m
 from handloom.datasets.store import Store
 from handloom.datasets.store_write import INFO
 from handloom.errors import InputError
-from handloom.evaluation.motion import PLAIN, by_short_path, score_forecasts, score_refinement
+from handloom.evaluation.blending import score_blends
+from handloom.evaluation.motion import PLAIN, ForecastScore, by_short_path, score_forecasts, score_refinement
+from handloom.evaluation.moving_camera import KNOWN, RAW, STILL, moving_views, score_moving_camera
 from handloom.forecast.forecaster import Forecaster
 from handloom.forecast.refine import Refiner
 from handloom.formats.tracks import read_any_track
@@ -44,13 +46,7 @@ def measure_forecasts(paths: Sequence[Path], weights: Path | None, split: str, s
             if name == "P.a, mean":
                 shares = [1 - value / best for value, best in zip((score.ade, score.relative), better)]
                 gain = f"; {100 * shares[0]:+.0f} % and {100 * shares[1]:+.0f} % against the better plain forecast"
-            rows.append(
-                (
-                    f"{seconds:g} s, {name}",
-                    f"wrist ADE {1000 * score.ade:.1f}, FDE {1000 * score.fde:.1f}, "
-                    f"wrist-relative {1000 * score.relative:.1f} mm{gain}",
-                )
-            )
+            rows.append((f"{seconds:g} s, {name}", _said(score) + gain))
         rows.append((f"{seconds:g} s, windows", str(next(iter(scores.values())).windows)))
     return f"Forecasts on {len(recordings)} recordings", rows
 
@@ -77,3 +73,37 @@ def measure_refinement(
             )
         )
     return f"Refinement of {len(recordings)} recordings with {noise_mm:g} mm of noise", rows
+
+
+def measure_moving_camera(
+    store: Path, weights: Path | None, split: str, camera: str | None, seconds: float, videos: bool
+) -> tuple[str, Rows]:
+    """Forecasts where the camera moves: its poses known, estimated, taken to stay, and the model on what it sees."""
+    views = moving_views(Store(store), split, camera, videos)
+    score = score_moving_camera(Forecaster.from_pretrained(weights), views, seconds)
+    rows: Rows = [
+        *((f"in the world, {name}", _said(found)) for name, found in score.world.items()),
+        *((f"in each frame's camera, {name}", _said(found)) for name, found in score.own.items()),
+    ]
+    known = score.world[KNOWN].ade
+    for against, other in (("raw camera-space poses", score.own[RAW]), (STILL, score.world[STILL])):
+        rows.append((f"{KNOWN} / {against}", f"{known / other.ade:.2f} of the wrist ADE"))
+    rows.append(("windows", str(score.world[KNOWN].windows)))
+    return f"Forecasts of {seconds:g} s on {len(views)} recordings of moving cameras", rows
+
+
+def measure_blends(paths: Sequence[Path], weights: Path | None, split: str, pairs: int) -> tuple[str, Rows]:
+    """How futures change between those of two observations, as their mid-levels are blended."""
+    recordings = motion_recordings(paths, split)
+    score = score_blends(Forecaster.from_pretrained(weights), recordings, pairs)
+    return f"Blended mid-levels of {score.pairs} pairs from {len(recordings)} recordings", [
+        ("from one future to the other", f"{100 * score.monotone:.0f} % of pairs without turning back"),
+        ("both ends apart", f"{1000 * score.apart_m:.1f} mm (mean of joints)"),
+        ("blend of equal shares", f"{100 * score.halfway:.0f} % of the way, a detour of {score.detour:.2f}"),
+    ]
+
+
+def _said(score: ForecastScore) -> str:
+    return (
+        f"wrist ADE {1000 * score.ade:.1f}, FDE {1000 * score.fde:.1f}, wrist-relative {1000 * score.relative:.1f} mm"
+    )

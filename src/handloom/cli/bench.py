@@ -133,6 +133,32 @@ def bench_forecast(
     print_rows(*measure_forecasts(recordings, weights, split, samples))
 
 
+@bench.command(name="moving-camera")
+def bench_moving_camera(
+    store: tyro.conf.Positional[Path],
+    weights: Path | None = None,
+    split: str = "test",
+    camera: str | None = None,
+    seconds: float = 1.0,
+    videos: bool = True,
+) -> None:
+    """Forecasts of G-HTT where the camera moves: its poses known or estimated, against what it sees as it is.
+
+    Args:
+        store: With a camera on the head (handloom simulate h2o --cameras cam4).
+        weights: As for `bench forecast`.
+        split: Of the store.
+        camera: By default the first that moves.
+        seconds: The horizon.
+        videos: Estimate poses from the videos, too, if the store has any.
+    """
+    with needing_torch():
+        from handloom.benchmarks.motion import measure_moving_camera
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_moving_camera(store, weights, split, camera, seconds, videos))
+
+
 @bench.command(name="refine")
 def bench_refine(
     recordings: tyro.conf.Positional[tuple[Path, ...]],
@@ -155,6 +181,28 @@ def bench_refine(
     from handloom.terminal import print_rows
 
     print_rows(*measure_refinement(recordings, weights, split, noise_mm, gap_frames))
+
+
+@bench.command(name="blend")
+def bench_blend(
+    recordings: tyro.conf.Positional[tuple[Path, ...]],
+    weights: Path | None = None,
+    split: str = "test",
+    pairs: int = 200,
+) -> None:
+    """Blend G-HTT's mid-levels of pairs of observations: does the future go from the one's to the other's?
+
+    Args:
+        recordings: As for `bench forecast`.
+        weights: As for `bench forecast`.
+        split: Of stores.
+        pairs: How many, drawn at random.
+    """
+    with needing_torch():
+        from handloom.benchmarks.motion import measure_blends
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_blends(recordings, weights, split, pairs))
 
 
 @bench.command(name="gestures")

@@ -140,6 +140,9 @@ def refine(
     result: tyro.conf.Positional[Path],
     out: Path | None = None,
     weights: Path | None = None,
+    video: Path | None = None,
+    overlay: bool = True,
+    report: bool = True,
     device: Device = "auto",
     overwrite: bool = False,
 ) -> None:
@@ -147,16 +150,23 @@ def refine(
 
     Args:
         result: Result folder of `handloom track`, its hands.parquet, or a recording of a Leap Motion or HoloLens.
-        out: Folder for hands.parquet and run.json; by default the result's name with -refined.
+        out: Folder for hands.parquet, overlay.mp4, report.html and run.json; by default the result's name with
+            -refined.
         weights: Folder of a run of ghtt-pose or ghtt-action; none come with this version of Handloom.
+        video: The video, where it is not where run.json says.
+        overlay: Write overlay.mp4, where there is a video.
+        report: Write report.html.
         device: Where to compute.
         overwrite: Replace what is already there.
     """
     with needing_torch():
         from handloom.forecast import verbs
-    from handloom.terminal import print_rows
+    from handloom.terminal import ProgressBar, print_rows
 
-    print_rows(*verbs.refine(verbs.Place(result, out or _beside(result, "refined"), overwrite), weights, device))
+    place = verbs.Place(result, out or _beside(result, "refined"), overwrite)
+    with ProgressBar("frames") as progress:
+        done = verbs.refine(place, weights, device, verbs.Pages(video, overlay, report), progress)
+    print_rows(*done)
 
 
 def recognise(
@@ -166,6 +176,9 @@ def recognise(
     object_name: str | None = None,
     whole: bool = False,
     threshold: float = 0.0,
+    video: Path | None = None,
+    overlay: bool = True,
+    report: bool = True,
     device: Device = "auto",
     overwrite: bool = False,
 ) -> None:
@@ -173,21 +186,27 @@ def recognise(
 
     Args:
         result: Result folder of `handloom track`, its hands.parquet, or a recording of a Leap Motion or HoloLens.
-        out: Folder for hands.parquet with the actions, actions.parquet with the scores of all clips, and run.json; by
-            default the result's name with -actions.
+        out: Folder for hands.parquet with the actions, actions.parquet with the scores of all clips, overlay.mp4,
+            report.html and run.json; by default the result's name with -actions.
         weights: Folder of a run of ghtt-action; none come with this version of Handloom.
         object_name: What is in the hands; by default what the result says.
         whole: The result shows one action from its start to its end.
         threshold: A clip whose likeliest action is less likely than this (0 ... 1) is unknown.
+        video: The video, where it is not where run.json says.
+        overlay: Write overlay.mp4, where there is a video.
+        report: Write report.html.
         device: Where to compute.
         overwrite: Replace what is already there.
     """
     with needing_torch():
         from handloom.forecast import verbs
-    from handloom.terminal import print_rows
+    from handloom.terminal import ProgressBar, print_rows
 
     place = verbs.Place(result, out or _beside(result, "actions"), overwrite)
-    print_rows(*verbs.recognise(place, weights, device, object_name, whole, threshold))
+    pages = verbs.Pages(video, overlay, report)
+    with ProgressBar("frames") as progress:
+        done = verbs.recognise(place, weights, device, object_name, whole, threshold, pages, progress)
+    print_rows(*done)
 
 
 def forecast(

@@ -155,7 +155,6 @@ class Forecaster:
         joints = joints_from_features(features[:, :frames], motion.camera_from_hand[-1], sizes[None])
         return np.where(recent[..., None], joints, np.nan), recent
 
-    @torch.inference_mode()
     def blend(self, first: HandTrack, second: HandTrack, share: float) -> Futures:
         """What comes of a mid-level between those of two tracks (section 4.5): the next 16 frames.
 
@@ -168,23 +167,37 @@ class Forecaster:
         Raises:
             InputError: a share outside 0 ... 1, or a track without a hand at its end.
         """
-        if not 0 <= share <= 1:
-            raise InputError(f"the share of the second track must lie in 0 ... 1, found {share:g}")
         t, rate = self.pose.config.clip_frames, self.pose.config.frame_rate
         motions = [motion_of_track(track, "track", last=t).motion for track in (first, second)]
-        known = np.asarray(motions[0].known.any(0))
-        if not (known.any() and motions[1].known.any()):
-            raise InputError("both tracks need a hand in their last 16 frames (at 30 per second) to be blended")
-        clips = [last_clip(motion, t) for motion in motions]
-        mids = [encode(self.pose, clip.features, clip.known).mean for clip in clips]
-        mid = (1 - share) * mids[0] + share * mids[1]
-        features = expand(self.pose, mid[None], known.reshape(1, -1))
-        sizes = np.array([_mean(motions[0].sizes_m[:, hand], motions[0].present[:, hand]) for hand in range(2)])
-        joints = joints_from_features(features, motions[0].camera_from_hand[-1], sizes[None])
+        joints, known = self.blended(motions[0], motions[1], np.array([share]))
         if first.frame == "camera" and first.world_from_camera is not None:
             joints = apply_rigid(invert_rigid(_last_pose(first))[None, None, None], joints)
         times = first.times_s[-1] + np.arange(1, t + 1) / rate
-        return Futures(times, np.where(known[..., None], joints, np.nan), known, first.frame, "blend")
+        return Futures(times, joints, known, first.frame, "blend")
+
+    @torch.inference_mode()
+    def blended(
+        self, first: HandMotion, second: HandMotion, shares: Float[np.ndarray, "n"]
+    ) -> tuple[Float[np.ndarray, "n t 2 21 3"], Bool[np.ndarray, "2 21"]]:
+        """The same on features, for several shares: joints in the frame of the first motion, and which there are.
+
+        Raises:
+            InputError: as `blend`.
+        """
+        if not ((shares >= 0) & (shares <= 1)).all():
+            raise InputError(f"the share of the second track must lie in 0 ... 1, found {shares}")
+        t = self.pose.config.clip_frames
+        known = np.asarray(first.known[-t:].any(0))
+        if not (known.any() and second.known[-t:].any()):
+            raise InputError("both tracks need a hand in their last 16 frames (at 30 per second) to be blended")
+        ends = [last_clip(motion, t) for motion in (first, second)]
+        mids = [encode(self.pose, clip.features, clip.known).mean for clip in ends]
+        share = torch.from_numpy(shares.astype(np.float32)).to(mids[0].device)[:, None]
+        mid = (1 - share) * mids[0] + share * mids[1]
+        features = expand(self.pose, mid[:, None], np.repeat(known.reshape(1, -1), len(shares), 0))
+        sizes = np.array([_mean(first.sizes_m[-t:, hand], first.present[-t:, hand]) for hand in range(2)])
+        joints = joints_from_features(features, first.camera_from_hand[-1], sizes[None])
+        return np.where(known[..., None], joints, np.nan), known
 
     def _short(self, motion: HandMotion, noise: np.ndarray) -> Float[np.ndarray, "samples frames 153"]:
         clip = last_clip(motion, self.pose.config.clip_frames)

@@ -1,31 +1,29 @@
 """`handloom refine`, `recognise` and `forecast`: from one result folder to another."""
 
-import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from handloom.errors import InputError, OutputError
+from handloom.errors import InputError
 from handloom.estimators.camera_motion import estimate_camera_motion
 from handloom.estimators.htt_network import Device
 from handloom.forecast.against import forecast_rows
 from handloom.forecast.forecaster import SPREAD, Forecaster, Way
+from handloom.forecast.place import Pages, Place, video_of
 from handloom.forecast.recognise import ClipScores, Recogniser
 from handloom.forecast.refine import Refiner
 from handloom.formats.atomic import replacing
 from handloom.formats.futures import FUTURES_FILE, write_futures
-from handloom.formats.result import HANDS_FILE, RUN_FILE, TRUTH_FILE, read_run, write_json, write_track
 from handloom.formats.tracks import read_any_track
 from handloom.futures import Futures
 from handloom.geometry import invert_rigid, vector_from_rotation
 from handloom.hands import HandTrack
 from handloom.metrics.track import jitter
+from handloom.progress import Progress, silent
 from handloom.rows import Rows
 from handloom.video import FrameLookup, Recording, open_source
 from handloom.view.fan import draw_fan
@@ -35,48 +33,19 @@ ESTIMATED = "estimated from the video"
 RATE = 30.0
 
 
-@dataclass(frozen=True)
-class Place:
-    """A result, and where what is made of it goes."""
-
-    result: Path
-    out: Path
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        if self.out.exists() and any(self.out.iterdir()) and not self.overwrite:
-            raise OutputError(f"{self.out} already holds something; choose another folder or add --overwrite")
-        if self.out.resolve() == self.folder.resolve():
-            raise OutputError(f"{self.out} is the input of this run; choose another folder")
-
-    @property
-    def folder(self) -> Path:
-        """The folder of the result."""
-        return self.result if self.result.is_dir() else self.result.parent
-
-    def run(self) -> dict[str, Any]:
-        """What the result says about itself; empty without run.json."""
-        return read_run(self.folder) if (self.folder / RUN_FILE).is_file() else {}
-
-    def write(self, track: HandTrack, made: Mapping[str, Any], notes: list[str]) -> None:
-        """hands.parquet, the truth if there is one, and run.json: that of the result with what was done to it."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        write_track(self.out / HANDS_FILE, track)
-        if (self.folder / TRUTH_FILE).is_file():
-            shutil.copyfile(self.folder / TRUTH_FILE, self.out / TRUTH_FILE)
-        run = self.run()
-        run["notes"] = [*run.get("notes", []), *notes]
-        write_json(self.out / RUN_FILE, {**run, **made, "result": str(self.result.absolute())})
-
-
-def refine(place: Place, weights: Path | None, device: Device) -> tuple[str, Rows]:
-    """Write the refined track; title and rows for the terminal. Raises InputError, OutputError."""
+def refine(
+    place: Place, weights: Path | None, device: Device, pages: Pages, progress: Progress = silent
+) -> tuple[str, Rows]:
+    """Write the refined track with its pages; title and rows for the terminal. Raises InputError, OutputError."""
     track = read_any_track(place.result)
-    refined = Refiner.from_pretrained(weights, device).refine(track)
+    refiner = Refiner.from_pretrained(weights, device)
+    with pages.watch.stage("refine"):
+        refined = refiner.refine(track)
     notes = rate_notes(track)
     filled = int((refined.valid & ~track.valid).sum())
     moved = np.linalg.norm(refined.joints_m - track.joints_m, axis=-1)[refined.valid & track.valid]
-    place.write(refined, {"refined_by": _name(weights)}, ["joints refined by G-HTT", *notes])
+    made = {"estimator": _after(place, "refined by G-HTT"), "refined_by": _name(weights), "joints_filled": filled}
+    place.write(refined, made, ["joints refined by G-HTT", *notes], pages, progress)
     before, after = jitter(track), jitter(refined)
     rows = [
         ("frames", str(len(track))),
@@ -84,21 +53,35 @@ def refine(place: Place, weights: Path | None, device: Device) -> tuple[str, Row
         ("joints filled in", str(filled)),
         ("jitter left, right", " and ".join(f"{a:.0f} -> {b:.0f} m/s³" for a, b in zip(before, after))),
     ]
-    return "Poses refined", [*rows, *[("note", note) for note in notes], ("results", str(place.out))]
+    return "Poses refined", [*rows, *[("note", note) for note in notes], *place.rows()]
 
 
 def recognise(
-    place: Place, weights: Path | None, device: Device, object_name: str | None, whole: bool, threshold: float
+    place: Place,
+    weights: Path | None,
+    device: Device,
+    object_name: str | None,
+    whole: bool,
+    threshold: float,
+    pages: Pages,
+    progress: Progress = silent,
 ) -> tuple[str, Rows]:
     """Write the track with its actions, and the scores of all clips. Raises InputError, OutputError."""
     track = read_any_track(place.result)
-    found, scores = Recogniser.from_pretrained(weights, device, threshold).recognise(track, object_name, whole)
+    recogniser = Recogniser.from_pretrained(weights, device, threshold)
+    with pages.watch.stage("recognise"):
+        found, scores = recogniser.recognise(track, object_name, whole)
     notes = rate_notes(track)
-    place.write(found, {"actions": [_segment(action) for action in found.actions]}, ["actions by G-HTT", *notes])
+    made = {
+        "estimator": _after(place, "actions by G-HTT"),
+        "actions_by": _name(weights),
+        "actions": [asdict(action) for action in found.actions],
+    }
+    place.write(found, made, ["actions by G-HTT", *notes], pages, progress)
     write_scores(place.out / SCORES, scores)
     rows = [(f"{a.start_s:.2f} - {a.end_s:.2f} s", f"{a.label} ({a.score:.2f})") for a in found.actions]
     rows = rows or [("no action", "every clip is unknown or shows no hand; try a lower --threshold")]
-    return "Actions recognised", [*rows, *[("note", note) for note in notes], ("results", str(place.out))]
+    return "Actions recognised", [*rows, *[("note", note) for note in notes], *place.rows()]
 
 
 def forecast(
@@ -136,7 +119,7 @@ def forecast(
         ("fan", picture),
         *forecast_rows(track, observed, futures),
         *[("note", note) for note in notes],
-        ("results", str(place.out)),
+        *place.rows(),
     ]
     return "Motion predicted", rows
 
@@ -148,7 +131,7 @@ def camera_motion(place: Place, video: Path | None) -> tuple[str, Rows]:
         raise InputError(f"{place.result} knows its camera's poses already; there is nothing to estimate")
     if track.camera is None:
         raise InputError(f"{place.result} has no camera; track with --camera or --fov, so that pixels have directions")
-    video = video or _video_of(run)
+    video = video or video_of(run)
     if video is None:
         raise InputError("camera motion is seen in the video, and run.json names none that is there; give --video")
     with open_source(video, mirrored=bool(run.get("arguments", {}).get("mirrored"))) as opened:
@@ -169,15 +152,9 @@ def camera_motion(place: Place, video: Path | None) -> tuple[str, Rows]:
         ("not followed", str(lost)),
         ("camera's way", f"{way:.2f} m; the unit is only as good as the hands' distance"),
         ("camera's turns", f"{np.degrees(np.linalg.norm(turns, axis=-1).sum()):.0f} degrees in all"),
-        ("results", str(place.out)),
+        *place.rows(),
     ]
     return "Camera motion estimated", rows
-
-
-def _video_of(run: Mapping[str, Any]) -> Path | None:
-    source = run.get("input", {})
-    path = Path(source.get("path", ""))
-    return path if source.get("frames") and path.exists() else None
 
 
 def write_fan(path: Path, place: Place, observed: HandTrack, futures: Futures, video: Path | None) -> str:
@@ -185,7 +162,7 @@ def write_fan(path: Path, place: Place, observed: HandTrack, futures: Futures, v
     if observed.camera is None or futures.frame != "camera":
         return "none: the track has no camera"
     run = place.run()
-    video = video or _video_of(run)
+    video = video or video_of(run)
     size = observed.camera.height, observed.camera.width
     image, said = np.zeros((*size, 3), np.uint8), f"{path}, without the picture: no video"
     if video is not None:
@@ -220,8 +197,9 @@ def rate_notes(track: HandTrack) -> list[str]:
     return notes
 
 
-def _segment(action: Any) -> dict[str, Any]:
-    return {"label": action.label, "start_s": action.start_s, "end_s": action.end_s, "score": action.score}
+def _after(place: Place, done: str) -> str:
+    """What the result says its estimator was, and what was done to it."""
+    return ", ".join(said for said in (place.run().get("estimator"), done) if said)
 
 
 def _name(weights: Path | None) -> str:

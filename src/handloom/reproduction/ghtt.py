@@ -8,6 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from handloom.datasets.motions import MotionRecording, open_stores, stored_motions
+from handloom.datasets.store import Store
+from handloom.datasets.store_digest import store_digest
+from handloom.estimators.htt_network import Device
+from handloom.estimators.htt_torch import choose_device
 from handloom.evaluation.generation import (
     Generate,
     GenerationScore,
@@ -28,6 +32,7 @@ from handloom.formats.weights import load_pretrained
 from handloom.models.motion_recogniser import MotionRecogniser, MotionRecogniserConfig
 from handloom.models.posegpt import PoseGPT, PoseGPTConfig
 from handloom.progress import Progress, silent
+from handloom.reproduction.setting import setting_of
 from handloom.training.ghtt_action import train_ghtt_action
 from handloom.training.ghtt_pose import train_ghtt_pose
 from handloom.training.motion_recogniser import train_motion_recogniser
@@ -108,7 +113,8 @@ def reproduce_ghtt(
     """
     require_one_process("a table")
     table = TABLES[name]
-    recordings = stored_motions(open_stores(data), split)
+    stores = open_stores(data)
+    recordings = stored_motions(stores, split)
     windows = evaluation_windows(recordings, table.min_window_s, most_windows)
     folders: dict[str, Path] = {}
     for network in ("fid", "pose", "action", *(("flat",) if FLAT in table.published else ()),
@@ -122,29 +128,29 @@ def reproduce_ghtt(
     about = {"windows": len(windows), "split": split, "weights": weights}
     done = parse_json(scored, read_text(scored)) if scored.exists() else {}
     if done.get("about") != parse_json(scored, json_text(about)):
-        recogniser = load_pretrained(MotionRecogniser, MotionRecogniserConfig, folders["fid"])
-        scores = score_generation(windows, _models(table, folders), recogniser, progress)
-        done = {"about": about, "scores": {row: score._asdict() for row, score in scores.items()}}
+        device = choose_device(options.device)
+        recogniser = load_pretrained(MotionRecogniser, MotionRecogniserConfig, folders["fid"]).to(device)
+        scores = score_generation(windows, _models(table, folders, options.device), recogniser, progress)
+        done = {
+            "about": about,
+            "setting": setting_of(_described(stores, split, recordings, windows), options.preset, options.seed,
+                                  options.device, _epochs(options)),
+            "scores": {row: score._asdict() for row, score in scores.items()},
+        }  # fmt: skip
         write_text(scored, json_text(done, indent=2) + "\n")
     found = {row: GenerationScore(**values) for row, values in done["scores"].items()}
-    text = as_markdown(table, found, recordings, windows, weights["fid"])
+    text = as_markdown(table, found, done["setting"], weights["fid"])
     write_text(out / f"{name}.md", text)
     return text
 
 
-def as_markdown(
-    table: GenerationTable,
-    scores: Mapping[str, GenerationScore],
-    recordings: Sequence[MotionRecording],
-    windows: Sequence[Window],
-    network: str,
-) -> str:
+def as_markdown(table: GenerationTable, scores: Mapping[str, GenerationScore], setting: str, network: str) -> str:
     """The table: published FID / APD left, right (mm) on the paper's data, and what was measured here."""
     lines = [
         f"# {table.title}",
         "",
-        f"Measured on {len(windows)} windows of {len(recordings)} recordings; FID with the network {network}, which no "
-        "other table may be compared with. Published numbers are of other data.",
+        f"{setting} FID with the network {network}, which no other table may be compared with. Published numbers are "
+        "of other data; one training for each row.",
         "",
         "| | paper: H2O-val | H2O-test | AssemblyHands-val | FID | APD left, right (mm) | wrist ADE (mm) |",
         "|---|---|---|---|---|---|---|",
@@ -154,6 +160,18 @@ def as_markdown(
         apd = ", ".join("–" if value is None or value != value else f"{1000 * value:.1f}" for value in score.apd)
         lines.append(f"| {row} | {published} | {score.fid:.2f} | {apd} | {1000 * score.ade:.1f} |")
     return "\n".join(lines) + "\n"
+
+
+def _described(
+    stores: Sequence[Store], split: str, recordings: Sequence[MotionRecording], windows: Sequence[Window]
+) -> str:
+    names = ", ".join(f"{store.root.name} ({store_digest(store)})" for store in stores)
+    subjects = len({recording.subject for recording in recordings})
+    return f"{names}; {len(windows)} windows of the split {split!r}, {len(recordings)} recordings of {subjects} people"
+
+
+def _epochs(options: MotionOptions) -> str:
+    return "" if options.epochs is None else f" with {options.epochs} epochs of every network"
 
 
 def _train(
@@ -178,14 +196,15 @@ def _train(
     return train_posegpt(data, folder, options, **told)  # type: ignore[arg-type]
 
 
-def _models(table: GenerationTable, folders: Mapping[str, Path]) -> dict[str, Generate]:
-    forecaster = Forecaster(load_pose_block(folders["pose"]), load_action_block(folders["action"]))
+def _models(table: GenerationTable, folders: Mapping[str, Path], device: Device) -> dict[str, Generate]:
+    forecaster = Forecaster(load_pose_block(folders["pose"]), load_action_block(folders["action"]), device)
+    where = choose_device(device)
     models: dict[str, Generate] = {}
     if GPT in table.published:
-        gpt = load_pretrained(PoseGPT, PoseGPTConfig, folders["posegpt"])
+        gpt = load_pretrained(PoseGPT, PoseGPTConfig, folders["posegpt"]).to(where)
         models[GPT] = by_posegpt(gpt, forecaster)
     if FLAT in table.published:
-        flat = load_action_block(folders["flat"])
+        flat = load_action_block(folders["flat"]).to(where)
         models[FLAT] = by_flattened(flat, forecaster)
         models[FLAT_WIDE] = by_flattened(flat, forecaster, 2 * SPREAD)
     if PA in table.published:

@@ -3,17 +3,14 @@
 full: all stages of the preset -> backbone, frozen -> features of every frame, once -> every other setting: last stage
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
-from handloom import __version__
 from handloom.datasets.classes import choose_camera
 from handloom.datasets.clips import recordings_of
 from handloom.datasets.loader import ClipDataset
@@ -28,6 +25,7 @@ from handloom.formats.weights import load_pretrained, read_tensors
 from handloom.models.htt import HTT, HTTConfig
 from handloom.progress import Progress, named, silent
 from handloom.reproduction.htt_tables import FULL, TABLES
+from handloom.reproduction.setting import setting_of
 from handloom.reproduction.tables import Measured
 from handloom.training.features import FeatureStore
 from handloom.training.htt import FEATURES, TrainOptions, config_for, train_htt
@@ -118,13 +116,11 @@ def _features(
 
 
 def _notes(data: str, options: TrainOptions, shared: bool) -> tuple[str, ...]:
-    device = choose_device(options.device)
-    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} CPU cores"
     notes = [
         "The paper's numbers are of real recordings and cannot be compared one by one with those of other data; what "
         "can is how the rows differ.",
-        f"Data: {data}. Preset {options.preset}, behaviour {options.behaviour}, seed {options.seed}, {hardware}, "
-        f"Handloom {__version__}. One training for each row: small differences are chance.",
+        setting_of(data, options.preset, options.seed, options.device, f", behaviour {options.behaviour}")
+        + " One training for each row: small differences are chance.",
     ]
     if shared:
         notes.append("All rows have one trained, frozen backbone and are trained on its features.")

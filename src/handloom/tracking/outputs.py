@@ -1,6 +1,7 @@
 """The result folder: hands.parquet, overlay.mp4, report.html, run.json, and truth.parquet where a truth is given."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from handloom.errors import OutputError
 from handloom.formats.result import HANDS_FILE, RUN_FILE, TRUTH_FILE, write_json, write_track
 from handloom.hands import HandTrack
+from handloom.progress import Progress, silent
 from handloom.tracking.result import TrackResult
 from handloom.video import FrameSource, Recording, VideoWriter, file_digest, prefetch
 from handloom.view.caption import Caption
@@ -84,8 +86,14 @@ class Outputs:
             if result.truth is not None:
                 write_track(self.folder / TRUTH_FILE, result.truth)
         if self.overlay and isinstance(frames, Recording):
+            job = result.job
             with watch.stage("overlay"):
-                write_overlay(self.folder / OVERLAY, frames, result)
+                stopped = write_overlay(
+                    self.folder / OVERLAY, frames, result.track, job.progress, lambda: job.interruption.requested
+                )
+            if stopped is not None:
+                result.interrupted = True
+                result.notes.append(f"the overlay was interrupted and ends before frame {stopped}")
         if result.input_path.is_file():
             result.input_sha256 = file_digest(result.input_path)
         if self.report:
@@ -97,25 +105,31 @@ class Outputs:
         write_json(self.folder / RUN_FILE, result.summary())
 
 
-def write_overlay(path: Path, frames: Recording, result: TrackResult) -> None:
-    """Draw the record over its video, frame for frame, at the original times and size.
+def write_overlay(
+    path: Path,
+    frames: Recording,
+    track: HandTrack,
+    progress: Progress = silent,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> int | None:
+    """Draw a record over its video, frame for frame, at the original times and size.
 
-    Ctrl-C ends the overlay early; the result says so.
+    Returns:
+        The frame that it ends before, if it was stopped.
     """
-    info, track, job = frames.info, result.track, result.job
+    info = frames.info
     draw = FrameDrawing(track)
     with VideoWriter(path, info.width, info.height, info.time_base, info.frame_rate) as writer:
         for frame in prefetch(frames):
             if frame.index >= len(track):
                 break
-            if job.interruption.requested:
-                result.interrupted = True
-                result.notes.append(f"the overlay was interrupted and ends before frame {frame.index}")
-                break
+            if should_stop():
+                return frame.index
             image = frame.image.copy()
             draw(image, frame.index)
             writer.write(image, frame.pts)
-            job.progress("overlay", frame.index + 1, len(track))
+            progress("overlay", frame.index + 1, len(track))
+    return None
 
 
 class FrameDrawing:

@@ -59,7 +59,6 @@ class TrackResult:
 
     def summary(self) -> dict[str, Any]:
         """The content of run.json; the report shows the same."""
-        present = self.track.present
         return {
             "handloom": __version__,
             "python": sys.version.split()[0],
@@ -74,11 +73,7 @@ class TrackResult:
             "scale": self._scale(),
             "smoothing": self._smoothing(),
             "counts": {
-                "frames": len(self.track),
-                "frames_with_hand": int(present.any(1).sum()),
-                "frames_with_both": int(present.all(1).sum()),
-                "left": int(present[:, LEFT].sum()),
-                "right": int(present[:, RIGHT].sum()),
+                **hand_counts(self.track),
                 "skipped": sum(problem.index is not None for problem in self.problems),
                 "dropped": self.dropped,
                 "duplicates_removed": self.duplicates_removed,
@@ -106,8 +101,7 @@ class TrackResult:
     def _truth(self) -> dict[str, Any] | None:
         if self.truth is None or self.comparison is None:
             return None
-        frames = int(self.truth.any_hand.sum())
-        return {"source": self.truth_place, "frames_with_hand": frames, **self.comparison.summary()}
+        return truth_summary(self.truth, self.comparison, self.truth_place)
 
     def _input(self) -> dict[str, Any]:
         if self.info is None:
@@ -143,3 +137,20 @@ class TrackResult:
         if self.job.options.constant_bones:
             parts.append("constant bone lengths")
         return ", ".join(parts) or "off"
+
+
+def hand_counts(track: HandTrack) -> dict[str, int]:
+    """In how many frames there are hands, as run.json says it."""
+    present = track.present
+    return {
+        "frames": len(track),
+        "frames_with_hand": int(present.any(1).sum()),
+        "frames_with_both": int(present.all(1).sum()),
+        "left": int(present[:, LEFT].sum()),
+        "right": int(present[:, RIGHT].sum()),
+    }
+
+
+def truth_summary(truth: HandTrack, comparison: Comparison, source: str | None) -> dict[str, Any]:
+    """How near a track is to the truth, as run.json says it."""
+    return {"source": source, "frames_with_hand": int(truth.any_hand.sum()), **comparison.summary()}

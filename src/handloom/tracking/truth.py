@@ -39,7 +39,7 @@ def read_truth(place: str, source: str | int) -> HandTrack:
         return _recorded(Store(path), chosen, Path(str(source)).expanduser().resolve())
     if chosen:
         raise InputError(f"{path} is no store, so {':'.join(chosen)!r} says nothing; give a result folder as it is")
-    return _in_camera_space(read_track(path), place)
+    return in_camera_space(read_track(path), place)
 
 
 def is_store(path: Path) -> bool:
@@ -191,7 +191,12 @@ def _choose_camera(store: Store, recording: StoredRecording, wanted: str | None,
     )
 
 
-def _in_camera_space(track: HandTrack, place: str) -> HandTrack:
+def in_camera_space(track: HandTrack, place: str) -> HandTrack:
+    """A track of the world as its camera sees it; frames without a camera pose are empty.
+
+    Raises:
+        InputError: the track, which is called `place`, does not say where the camera was.
+    """
     if track.frame == "camera":
         return track
     if track.world_from_camera is None:
