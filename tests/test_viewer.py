@@ -9,7 +9,10 @@ import pytest
 
 from browser import SOFTWARE_GL, Browser, needs_browser, wait_for
 from handloom.errors import InputError
+from handloom.futures import Futures
+from handloom.geometry import rotation_from_vector
 from handloom.skeleton import BONES
+from handloom.view.stage import directions
 from handloom.view.viewer import serve
 from make_labels import make_found, make_truth
 from make_track import CAMERA, make_track
@@ -22,11 +25,11 @@ def viewer():
     """Starts viewers on free ports, and stops them."""
     servers = []
 
-    def start(track=TRACK, frames=None, truth=None):
+    def start(track=TRACK, frames=None, truth=None, futures=None):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        servers.append(serve(track, frames, truth=truth, port=port, block=False))
+        servers.append(serve(track, frames, truth=truth, futures=futures, port=port, block=False))
         return servers[-1]
 
     yield start
@@ -95,6 +98,38 @@ def test_a_moving_camera_is_placed_in_the_world(viewer):
     np.testing.assert_allclose(turned(np.array([frustum.wxyz]), np.array([0.0, 0, 1])), [[1, 0, 0]], atol=1e-9)
     unknown = node(viewer(replace(TRACK, frame="world", world_from_camera=poses * np.nan)), "/camera")
     assert not unknown.visible
+
+
+def test_futures_hang_on_the_last_frame_and_the_ground_lies_below_all(viewer):
+    last = TRACK.joints_m[-1].astype(np.float64)
+    assert TRACK.valid[-1, 1].all()
+    steps = np.arange(1, 6)[:, None, None, None] * np.array([0, 0.05, 0])
+    samples = np.stack([last + steps, last + 1.2 * steps])
+    valid = np.stack([np.zeros(21, bool), np.ones(21, bool)])
+    futures = Futures(TRACK.times_s[-1] + np.arange(1, 6) / 30, samples, valid, "camera", "a")
+    server = viewer(futures=futures)
+    np.testing.assert_allclose(node(server, "/right/joints").batched_positions, TRACK.joints_m[-1, 1])
+    paths = node(server, "/futures/right/8").points
+    assert paths.shape == (2 * 4, 2, 3)
+    np.testing.assert_allclose(paths[3, 1], samples[0, -1, 1, 8], atol=1e-6)
+    assert node(server, "/futures/left/8") is None
+    drawn = node(server, "/futures/right/mean").points
+    np.testing.assert_allclose(drawn[:, 1], samples[0, -1, 1, [child for _, child in BONES]], atol=1e-6)
+    assert node(server, "/grid").position[1] == pytest.approx(samples[:, :, 1, :, 1].max() + 0.05, abs=1e-5)
+
+
+@pytest.mark.parametrize("down_deg", [-15.0, 0.0, 30.0, 65.0])
+def test_the_ground_of_a_world_is_level_for_its_cameras(down_deg):
+    poses = np.tile(np.eye(4), (60, 1, 1))
+    poses[:, :3, :3] = rotation_from_vector(np.radians([-down_deg, 0, 0])) @ np.array(
+        [[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]
+    )
+    world = replace(TRACK, frame="world", world_from_camera=poses)
+    up, ahead = directions(world)
+    np.testing.assert_array_equal(up, [0, 0, 1])
+    np.testing.assert_array_equal(ahead, [0, 1, 0])
+    for track in (TRACK, replace(world, world_from_camera=None), replace(world, world_from_camera=poses * np.nan)):
+        np.testing.assert_array_equal(directions(track), [[0, -1, 0], [0, 0, 1]])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Smoothing over time that respects real timestamps and gaps: zero-phase for recordings, One-Euro for live use."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import solveh_banded
@@ -11,6 +13,8 @@ MIN_STEP_S = 1e-3
 """Frames nearer in time are smoothed as if they were so far apart: derivatives over less are noise."""
 MAX_STIFFNESS = 1e12
 """Relative to the weights; beyond, double precision cannot solve the equations, and all is straight anyway."""
+FEWEST_ROWS = 8
+"""Of fewer rows nothing is said about their noise."""
 MIN_WEIGHT = 1e-3
 """No observed row weighs less, so that the smoother's equations always have one solution."""
 
@@ -20,6 +24,7 @@ def smooth_zero_phase(
     values: Float[np.ndarray, "T channels"],
     cutoff_hz: float,
     weights: Float[np.ndarray, "T"] | None = None,
+    bridge: bool = False,
 ) -> Float[np.ndarray, "T channels"]:
     """Whittaker smoother: the signal x that minimises sum w (values - x)^2 + lambda sum (second derivative of x)^2.
 
@@ -31,6 +36,7 @@ def smooth_zero_phase(
         values: NaN rows where missing.
         cutoff_hz: frequencies above are removed; lower is smoother.
         weights: how far each row is trusted, any positive scale around 1.
+        bridge: give values in gaps of up to `MAX_GAP_S`, too, as smooth as those around them.
 
     Source: Eilers, "A perfect smoother", Analytical Chemistry 75 (2003).
     """
@@ -41,8 +47,30 @@ def smooth_zero_phase(
         w = np.where(present, 1.0 if weights is None else np.maximum(weights[rows], MIN_WEIGHT), 0.0)
         observed = np.where(present[:, None], values[rows], 0.0)
         smooth[rows] = _whittaker(times_s[rows], observed, w, cutoff_hz) if len(w) > 2 else observed
-    smooth[~seen] = np.nan
+    if not bridge:
+        smooth[~seen] = np.nan
     return smooth
+
+
+def cutoff_by_cross_validation(
+    times_s: Float[np.ndarray, "T"], values: Float[np.ndarray, "T channels"], cutoffs_hz: Sequence[float]
+) -> float:
+    """The cutoff with which `smooth_zero_phase` foretells left-out rows best, if the error of each row is its own.
+
+    Generalised cross-validation, which needs no left-out row (Craven and Wahba, Numerische Mathematik 31, 1979).
+    Errors that hang on from row to row, such as those of a tracker that smooths, are taken for motion. The highest
+    cutoff if there are too few rows to tell.
+    """
+    seen = np.isfinite(values).all(1)
+    step = float(np.median(np.diff(times_s))) if len(times_s) > 1 else MIN_STEP_S
+    turns = 2 - 2 * np.cos(np.linspace(0, np.pi, 256))
+    risks = []
+    for cutoff in cutoffs_hz:
+        left = (values - smooth_zero_phase(times_s, values, cutoff))[seen]
+        # What a row has in its own smooth value, on even times and far from the ends.
+        own = float(np.mean(1 / (1 + (2 * np.pi * cutoff) ** -4 * (turns / step**2) ** 2)))
+        risks.append(float((left**2).mean()) / (1 - own) ** 2 if seen.sum() > FEWEST_ROWS else np.inf)
+    return cutoffs_hz[int(np.argmin(risks))] if np.isfinite(risks).any() else max(cutoffs_hz)
 
 
 def _segments(times_s: np.ndarray, seen: np.ndarray) -> list[slice]:

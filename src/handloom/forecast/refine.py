@@ -12,6 +12,7 @@ from handloom.datasets.motions import MotionRecording, motion_of_track
 from handloom.errors import InputError
 from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_torch import choose_device
+from handloom.forecast.agreement import in_line
 from handloom.forecast.paths import encode, goal_consistent, way_from_start
 from handloom.forecast.shipped import weights_folder
 from handloom.formats.ghtt_weights import load_pose_block
@@ -117,7 +118,9 @@ def refine_joints(
     np.add.at(total, frames, weight)
     np.add.at(sums, frames, weight[..., None, None, None] * joints)
     valid = closed(motion.known)
-    return np.where(valid[..., None], sums / total[:, None, None, None], np.nan), valid
+    made = sums / total[:, None, None, None]
+    joints = in_line(made, recording.joints_m, motion.known, block.config.frame_rate)
+    return np.where(valid[..., None], joints, np.nan), valid
 
 
 def closed(known: Bool[np.ndarray, "T 2 21"], longest: int = FILLED_FRAMES) -> Bool[np.ndarray, "T 2 21"]:

@@ -155,11 +155,9 @@ def add_futures(server: viser.ViserServer, futures: Futures) -> None:
             width = 2.0 if joint == WRIST else 1.0
             server.scene.add_line_segments(f"/futures/{name}/{joint}", lines, colors=colour, line_width=width)
         both = futures.valid[hand, _PARENTS] & futures.valid[hand, _CHILDREN]
-        last = futures.joints_m[:, -1, hand]
-        bones = np.stack([last[:, _PARENTS[both]], last[:, _CHILDREN[both]]], 2).reshape(-1, 2, 3)
-        colours = np.tile(np.array(BONE_RGB, np.uint8)[both], (len(last), 1))
-        server.scene.add_line_segments(
-            f"/futures/{name}/hands", bones.astype(np.float32), colors=np.repeat(colours[:, None], 2, 1), line_width=1.0
-        )
+        last = futures.joints_m[0, -1, hand]
+        bones = np.stack([last[_PARENTS[both]], last[_CHILDREN[both]]], 1).astype(np.float32)
+        colours = np.repeat(np.array(BONE_RGB, np.uint8)[both, None], 2, 1)
+        server.scene.add_line_segments(f"/futures/{name}/mean", bones, colors=colours, line_width=4.0)
     box = server.gui.add_checkbox("Futures", initial_value=True)
     box.on_update(lambda event: setattr(root, "visible", event.target.value))

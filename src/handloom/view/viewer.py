@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 import viser
+from jaxtyping import Float
 
 from handloom.errors import InputError
 from handloom.futures import Futures
 from handloom.hands import HandTrack
 from handloom.skeleton import HANDS
 from handloom.view.scene import CameraShape, HandShapes, add_futures
+from handloom.view.stage import directions, set_stage
 
 FrameLookup = Callable[[int], np.ndarray | None]
 """RGB image (H, W, 3) uint8 of a frame index, or None where there is none."""
@@ -41,7 +43,8 @@ def serve(
         track: what to show.
         frames: how to get the video frame of an index, or None without video.
         truth: what is true of the same frames, in the same space, to show beside.
-        futures: how the hands may go on, to show as paths of wrists and fingertips.
+        futures: how the hands may go on, to show as paths of wrists and fingertips; the viewer then opens at the
+            last frame, where they begin.
         block: keep serving until interrupted.
 
     Returns:
@@ -59,9 +62,7 @@ def serve(
     if not 0 < port < 65536:
         raise InputError(f"the port must be 1 ... 65535, found {port}")
     server = viser.ViserServer(host=host, port=port, label="Handloom", verbose=block)
-    _Player(server, track, frames, truth)
-    if futures is not None:
-        add_futures(server, futures)
+    _Player(server, track, frames, truth, futures)
     if block:
         try:
             server.sleep_forever()
@@ -74,20 +75,29 @@ class _Player:
     """The controls, and what they do to the scene."""
 
     def __init__(
-        self, server: viser.ViserServer, track: HandTrack, frames: FrameLookup | None, truth: HandTrack | None
+        self,
+        server: viser.ViserServer,
+        track: HandTrack,
+        frames: FrameLookup | None,
+        truth: HandTrack | None,
+        futures: Futures | None,
     ) -> None:
         self._server, self._track, self._frames, self._truth = server, track, frames, truth
         self._lock, self._playing = threading.Lock(), threading.Event()
-        low, high = _bounds(track)
+        # With futures, the one moment counts at which they begin.
+        looked_at = _shown(track if futures is None else track[-1:], futures)
+        low, high = np.percentile(looked_at, [2, 98], axis=0)
         behind_hands = bool(frames) and track.frame == "camera" and high[2] > _NO_IMAGE_DISTANCE_M
         image_distance = round(1.15 * float(high[2]), 2) if behind_hands else _NO_IMAGE_DISTANCE_M
-        _set_stage(server, low, high)
+        set_stage(server, looked_at, *directions(track))
         self._hands = [HandShapes(server, hand) for hand in range(len(HANDS))]
         self._true_hands = [] if truth is None else [HandShapes(server, hand, truth=True) for hand in range(len(HANDS))]
         self._camera = CameraShape(server, track.camera, image_distance) if track.camera else None
         self._add_playback()
         self._add_display(image_distance)
-        first = int(np.argmax(track.present.any(1)))
+        if futures is not None:
+            add_futures(server, futures)
+        first = int(np.argmax(track.present.any(1))) if futures is None else len(track) - 1
         self._slider.value = first
         self._show(first)
 
@@ -195,34 +205,10 @@ def _object_texts(track: HandTrack) -> list[str]:
     ]
 
 
-def _bounds(track: HandTrack) -> tuple[np.ndarray, np.ndarray]:
-    known = track.joints_m[track.valid]
-    if not len(known):
-        return np.array([-0.2, -0.2, 0.4]), np.array([0.2, 0.2, 0.6])
-    low, high = np.percentile(known, [2, 98], axis=0)
-    return low, high
-
-
-def _set_stage(server: viser.ViserServer, low: np.ndarray, high: np.ndarray) -> None:
-    """Up is -y; axes at the origin; a grid with 5 cm cells below the hands; the viewer behind and above."""
-    scene, centre, size = server.scene, (low + high) / 2, float(np.linalg.norm(high - low))
-    scene.set_up_direction("-y")
-    scene.configure_environment_map(environment_intensity=0.4)  # the default washes the finger colours out
-    scene.world_axes.visible = True
-    scene.world_axes.axes_length, scene.world_axes.axes_radius = 0.08, 0.0015
-    scene.world_axes.origin_radius = 0.003
-    scene.add_grid(
-        "/grid",
-        width=2.0,
-        height=2.0,
-        plane="xz",
-        cell_size=0.05,
-        section_size=0.25,
-        cell_color=(214, 216, 222),
-        section_color=(176, 180, 190),
-        position=(centre[0], high[1] + 0.05, centre[2]),
-    )
-    server.initial_camera.up = (0.0, -1.0, 0.0)
-    server.initial_camera.look_at = tuple(centre)
-    server.initial_camera.position = tuple(centre + np.array([1.0, -0.8, -1.6]) * max(size, 0.25))
-    server.initial_camera.fov = float(np.radians(50))
+def _shown(track: HandTrack, futures: Futures | None) -> Float[np.ndarray, "points 3"]:
+    """All points that are to be seen; made-up ones in front of the camera if there are none."""
+    points = [track.joints_m[track.valid]]
+    if futures is not None:
+        points.append(futures.joints_m[:, :, futures.valid].reshape(-1, 3))
+    known = np.concatenate(points)
+    return known if len(known) else np.array([[-0.2, -0.2, 0.4], [0.2, 0.2, 0.6]])
