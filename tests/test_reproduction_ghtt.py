@@ -90,35 +90,32 @@ def test_tables_are_trained_scored_and_written(store, tiny, tmp_path, capsys):
 
 def test_all_networks_of_a_table_are_scored_where_it_was_asked(store, tiny, tmp_path, monkeypatch):
     """Told of a device that has no numbers, every network ends up there."""
-    from handloom.evaluation import generation
-    from handloom.forecast import forecaster
+    from handloom.evaluation.generation import GenerationScore
+    from handloom.forecast import forecaster, recognise
     from handloom.reproduction import ghtt
     from handloom.training.motion_run import MotionOptions
 
-    asked = MotionOptions(epochs=1, device="cpu")
-    seen = {}
+    seen = []
 
-    def scored(windows, models, recogniser, progress):
-        seen["fid"] = recogniser
-        for name, generate in models.items():
-            for cell in generate.__closure__:
-                if isinstance(cell.cell_contents, torch.nn.Module):
-                    seen[name] = cell.cell_contents
-                if isinstance(cell.cell_contents, forecaster.Forecaster):
-                    seen[f"{name}, P"] = cell.cell_contents.pose
-        return {name: generation.GenerationScore(0.0, (0.0, 0.0), 0.0) for name in models}
+    def scored(windows, models, network, progress):
+        seen.append(network)
+        return {name: GenerationScore(0.0, (0.0, 0.0), 0.0) for name in models}
+
+    def made(*given):
+        seen.extend(network for network in given if isinstance(network, torch.nn.Module))
+        seen.extend(f.pose for f in given if isinstance(f, forecaster.Forecaster))
+        return None
 
     monkeypatch.setattr(ghtt, "score_generation", scored)
-    for module in (ghtt, forecaster):
+    for way in ("by_path", "by_posegpt", "by_flattened"):
+        monkeypatch.setattr(ghtt, way, made)
+    for module in (ghtt, forecaster, recognise):
         monkeypatch.setattr(module, "choose_device", lambda device: torch.device("meta"))
-    from handloom.forecast import recognise
-
-    monkeypatch.setattr(recognise, "choose_device", lambda device: torch.device("meta"))
-    for table in ("ghtt-table2", "ghtt-table4"):
+    for table, networks in (("ghtt-table2", 4), ("ghtt-table4", 6)):
         seen.clear()
-        ghtt.reproduce_ghtt(table, [store], tmp_path / "r", asked)
-        assert len(seen) >= 3
-        assert {next(network.parameters()).device.type for network in seen.values()} == {"meta"}, table
+        ghtt.reproduce_ghtt(table, [store], tmp_path / "r", MotionOptions(epochs=1, device="cpu"))
+        assert len(seen) == networks
+        assert {next(network.parameters()).device.type for network in seen} == {"meta"}, table
 
 
 def test_the_truth_itself_has_no_distance_and_no_diversity(store):

@@ -2,8 +2,9 @@
 
 A network knows how hands move; where they are and how this person's are shaped, the tracker says better, as long as it
 says so for more than a moment. So the difference of both is smoothed and added to the network's motion: what is slow is
-the tracker's, what is fast the network's. How slow is found from the data, for each hand, for its path and for its shape:
-where a tracker hardly jitters, left-out frames are foretold best by the tracker itself, and nearly nothing is changed.
+the tracker's, what is fast the network's. How slow is found from the data, for each hand, for its path and for its
+shape: where a tracker hardly jitters, left-out frames are foretold best by the tracker itself, and nearly nothing is
+changed.
 """
 
 import numpy as np

@@ -86,9 +86,9 @@ class _Player:
         self._lock, self._playing = threading.Lock(), threading.Event()
         # With futures, the one moment counts at which they begin.
         looked_at = _shown(track if futures is None else track[-1:], futures)
-        low, high = np.percentile(looked_at, [2, 98], axis=0)
-        behind_hands = bool(frames) and track.frame == "camera" and high[2] > _NO_IMAGE_DISTANCE_M
-        image_distance = round(1.15 * float(high[2]), 2) if behind_hands else _NO_IMAGE_DISTANCE_M
+        far = float(np.percentile(looked_at[:, 2], 98))
+        behind_hands = bool(frames) and track.frame == "camera" and far > _NO_IMAGE_DISTANCE_M
+        image_distance = round(1.15 * far, 2) if behind_hands else _NO_IMAGE_DISTANCE_M
         set_stage(server, looked_at, *directions(track))
         self._hands = [HandShapes(server, hand) for hand in range(len(HANDS))]
         self._true_hands = [] if truth is None else [HandShapes(server, hand, truth=True) for hand in range(len(HANDS))]
