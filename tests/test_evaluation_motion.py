@@ -88,7 +88,13 @@ def test_bench_on_the_command_line(tmp_path, capsys):
     arguments = [str(tmp_path / "hands.parquet"), "--weights", str(tmp_path / "w")]
     assert main(["bench", "forecast", *arguments, "--samples", "2"]) == 0
     said = capsys.readouterr().out
-    for words in ("1 s, P.a, mean", "P.a, best of 2", "1 s, static", "against the better plain forecast"):
+    for words in (
+        "1 s, P.a, mean",
+        "P.a, best of 2",
+        "1 s, static",
+        "against the better plain forecast",
+        "2 futures of 96 frames",
+    ):
         assert words in " ".join(said.split())
     assert main(["bench", "refine", *arguments, "--gap-frames", "3"]) == 0
     assert "in gaps of 3 frames" in capsys.readouterr().out

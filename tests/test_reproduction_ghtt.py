@@ -104,7 +104,6 @@ def test_all_networks_of_a_table_are_scored_where_it_was_asked(store, tiny, tmp_
     def made(*given):
         seen.extend(network for network in given if isinstance(network, torch.nn.Module))
         seen.extend(f.pose for f in given if isinstance(f, forecaster.Forecaster))
-        return None
 
     monkeypatch.setattr(ghtt, "score_generation", scored)
     for way in ("by_path", "by_posegpt", "by_flattened"):

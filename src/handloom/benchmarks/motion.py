@@ -1,19 +1,30 @@
 """`handloom bench forecast` and `refine`: G-HTT on recordings, against what costs nothing."""
 
+import statistics
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
+
+import torch
 
 from handloom.datasets.motions import MotionRecording, motion_of_track, stored_motions
 from handloom.datasets.store import Store
 from handloom.datasets.store_write import INFO
 from handloom.errors import InputError
 from handloom.evaluation.blending import score_blends
-from handloom.evaluation.motion import PLAIN, ForecastScore, by_short_path, score_forecasts, score_refinement
+from handloom.evaluation.motion import OBSERVED, PLAIN, ForecastScore, by_short_path, score_forecasts, score_refinement
 from handloom.evaluation.moving_camera import KNOWN, RAW, STILL, moving_views, score_moving_camera
 from handloom.forecast.forecaster import Forecaster
+from handloom.forecast.paths import device_of
 from handloom.forecast.refine import Refiner
 from handloom.formats.tracks import read_any_track
+from handloom.geometry.motion_features import HandMotion
 from handloom.rows import Rows
+
+REPETITIONS = 5
+LONG_FRAMES = 96
+"""G-HTT's longest evaluated prediction."""
 
 
 def motion_recordings(paths: Sequence[Path], split: str = "test") -> list[MotionRecording]:
@@ -48,7 +59,38 @@ def measure_forecasts(paths: Sequence[Path], weights: Path | None, split: str, s
                 gain = f"; {100 * shares[0]:+.0f} % and {100 * shares[1]:+.0f} % against the better plain forecast"
             rows.append((f"{seconds:g} s, {name}", _said(score) + gain))
         rows.append((f"{seconds:g} s, windows", str(next(iter(scores.values())).windows)))
+    rows += _speed(forecaster, recordings, samples)
     return f"Forecasts on {len(recordings)} recordings", rows
+
+
+def _speed(forecaster: Forecaster, recordings: Sequence[MotionRecording], samples: int) -> Rows:
+    """How long it takes to predict `LONG_FRAMES` from one observation of both hands, the median of a few times."""
+    observed = next((part for recording in recordings if (part := _with_both_hands(recording)) is not None), None)
+    if observed is None:
+        return []
+    paths: tuple[Literal["a", "b"], ...] = ("a",) if forecaster.recogniser is None else ("a", "b")
+    rows: Rows = []
+    for path in paths:
+        taken = []
+        for _ in range(1 + REPETITIONS):
+            start = time.perf_counter()
+            forecaster.predict(observed, LONG_FRAMES, samples, path)
+            taken.append(time.perf_counter() - start)
+        rows.append(
+            (
+                f"{samples} futures of {LONG_FRAMES} frames, P.{path}",
+                f"{statistics.median(taken[1:]):.2f} s, {torch.get_num_threads()} threads, "
+                f"{device_of(forecaster.pose).type}",
+            )
+        )
+    return rows
+
+
+def _with_both_hands(recording: MotionRecording) -> HandMotion | None:
+    present = recording.motion.present.all(1)
+    starts = (start for start in range(len(recording) - OBSERVED + 1) if present[start : start + OBSERVED].all())
+    first = next(starts, None)
+    return None if first is None else recording.motion.part(slice(first, first + OBSERVED))
 
 
 def measure_refinement(
