@@ -71,8 +71,10 @@ def test_refinement_scores_of_a_network_that_returns_its_input():
     clean = score_refinement(block, [recording()], 0.0)
     assert max(clean.ra_m + clean.pa_m) < 1e-6
     noisy = score_refinement(block, [recording()], 0.002, gap_frames=4)
-    assert noisy.pa_m[0] > 1e-3
-    assert noisy.acceleration[1] == pytest.approx(noisy.acceleration[0], rel=0.1)
+    assert noisy.pa_m.before > 1e-3
+    for value in (noisy.ra_m, noisy.pa_m, noisy.acceleration):
+        assert value.smoothed < 0.7 * value.before
+        assert value.after == pytest.approx(value.smoothed, rel=0.1)
     assert noisy.straight_m < 0.02
 
 
@@ -96,8 +98,12 @@ def test_bench_on_the_command_line(tmp_path, capsys):
         "2 futures of 96 frames",
     ):
         assert words in " ".join(said.split())
-    assert main(["bench", "refine", *arguments, "--gap-frames", "3"]) == 0
-    assert "in gaps of 3 frames" in capsys.readouterr().out
+    assert main(["bench", "refine", *arguments, "--gap-frames", "3", "--noise-mm", "2", "5"]) == 0
+    said = capsys.readouterr().out
+    for words in ("2 mm, in gaps of 3 frames", "5 mm, MPJPE-PA", "smoothing alone"):
+        assert words in said
+    assert main(["bench", "refine", *arguments, "--limit", "0"]) == 2
+    assert "must be 1 or more" in capsys.readouterr().err
     assert main(["bench", "blend", *arguments, "--pairs", "3"]) == 0
     assert "of pairs without turning back" in capsys.readouterr().out
 

@@ -1,5 +1,8 @@
 """Tracks at another frame rate: joints interpolated between frames that hold them."""
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -7,6 +10,17 @@ from handloom.errors import InputError
 
 LONGEST_STEP_S = 0.15
 """Joints are interpolated between sightings at most so far apart: 10 frames per second and a little jitter."""
+
+Item = TypeVar("Item")
+
+
+def evenly_chosen(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` items, the first and the last among them. Raises InputError if none is wanted."""
+    if count < 1:
+        raise InputError(f"the limit must be 1 or more, found {count}")
+    if len(items) <= count:
+        return list(items)
+    return [items[k] for k in np.linspace(0, len(items) - 1, count).round().astype(int)]
 
 
 def even_times(first_s: float, last_s: float, frame_rate: float) -> Float[np.ndarray, "T"]:

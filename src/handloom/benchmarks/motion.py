@@ -20,6 +20,7 @@ from handloom.forecast.paths import device_of
 from handloom.forecast.refine import Refiner
 from handloom.formats.tracks import read_any_track
 from handloom.geometry.motion_features import HandMotion
+from handloom.resampling import evenly_chosen
 from handloom.rows import Rows
 
 REPETITIONS = 5
@@ -27,8 +28,8 @@ LONG_FRAMES = 96
 """G-HTT's longest evaluated prediction."""
 
 
-def motion_recordings(paths: Sequence[Path], split: str = "test") -> list[MotionRecording]:
-    """Recordings of stores (of their split), results, and device recordings.
+def motion_recordings(paths: Sequence[Path], split: str = "test", limit: int | None = None) -> list[MotionRecording]:
+    """Recordings of stores (of their split), results, and device recordings; `limit` of them, evenly chosen.
 
     Raises:
         InputError: nothing there, or a store without the split.
@@ -41,12 +42,14 @@ def motion_recordings(paths: Sequence[Path], split: str = "test") -> list[Motion
             recordings.append(motion_of_track(read_any_track(path), path.name))
     if not recordings:
         raise InputError("give stores, results or recordings to measure on")
-    return recordings
+    return recordings if limit is None else evenly_chosen(recordings, limit)
 
 
-def measure_forecasts(paths: Sequence[Path], weights: Path | None, split: str, samples: int) -> tuple[str, Rows]:
+def measure_forecasts(
+    paths: Sequence[Path], weights: Path | None, split: str, limit: int | None, samples: int
+) -> tuple[str, Rows]:
     """Wrist ADE, FDE and wrist-relative error at 0.25, 0.5 and 1 s, of path P.a and of the plain forecasts."""
-    recordings = motion_recordings(paths, split)
+    recordings = motion_recordings(paths, split, limit)
     forecaster = Forecaster.from_pretrained(weights)
     models = {"P.a, mean": by_short_path(forecaster), f"P.a, best of {samples}": by_short_path(forecaster, samples)}
     rows: Rows = []
@@ -94,34 +97,42 @@ def _with_both_hands(recording: MotionRecording) -> HandMotion | None:
 
 
 def measure_refinement(
-    paths: Sequence[Path], weights: Path | None, split: str, noise_mm: float, gap_frames: int
+    paths: Sequence[Path], weights: Path | None, split: str, limit: int | None, noise_mm: Sequence[float], gaps: int
 ) -> tuple[str, Rows]:
-    """Errors of disturbed recordings before and after refinement, and in gaps cut on purpose."""
-    recordings = motion_recordings(paths, split)
-    score = score_refinement(Refiner.from_pretrained(weights).block, recordings, noise_mm / 1000, gap_frames)
-    rows = [
-        (name, f"{scale * before:.2f} -> {scale * after:.2f} {unit}")
-        for name, (before, after), scale, unit in (
-            ("MPJPE-RA", score.ra_m, 1000, "mm"),
-            ("MPJPE-PA", score.pa_m, 1000, "mm"),
-            ("acceleration error", score.acceleration, 1, "m/s²"),
-        )
-    ]
-    if gap_frames:
-        rows.append(
+    """Errors of disturbed recordings before and after refinement and plain smoothing, and in gaps cut on purpose."""
+    recordings, block = motion_recordings(paths, split, limit), Refiner.from_pretrained(weights).block
+    rows: Rows = []
+    for noise in noise_mm:
+        score = score_refinement(block, recordings, noise / 1000, gaps)
+        rows += [
             (
-                f"in gaps of {gap_frames} frames",
-                f"{1000 * score.filled_m:.2f} mm, straight lines {1000 * score.straight_m:.2f} mm",
+                f"{noise:g} mm, {name}",
+                f"{scale * value.before:.2f} -> {scale * value.after:.2f} {unit}, "
+                f"smoothing alone {scale * value.smoothed:.2f}",
             )
-        )
-    return f"Refinement of {len(recordings)} recordings with {noise_mm:g} mm of noise", rows
+            for name, value, scale, unit in (
+                ("MPJPE-RA", score.ra_m, 1000, "mm"),
+                ("MPJPE-PA", score.pa_m, 1000, "mm"),
+                ("acceleration error", score.acceleration, 1, "m/s²"),
+            )
+        ]
+        if gaps:
+            filled = f"{1000 * score.filled_m:.2f} mm, straight lines {1000 * score.straight_m:.2f} mm"
+            rows.append((f"{noise:g} mm, in gaps of {gaps} frames", filled))
+    return f"Refinement of {len(recordings)} recordings disturbed by noise", rows
 
 
 def measure_moving_camera(
-    store: Path, weights: Path | None, split: str, camera: str | None, seconds: float, videos: bool
+    store: Path,
+    weights: Path | None,
+    split: str,
+    limit: int | None,
+    camera: str | None,
+    seconds: float,
+    videos: bool,
 ) -> tuple[str, Rows]:
     """Forecasts where the camera moves: its poses known, estimated, taken to stay, and the model on what it sees."""
-    views = moving_views(Store(store), split, camera, videos)
+    views = moving_views(Store(store), split, camera, videos, limit)
     score = score_moving_camera(Forecaster.from_pretrained(weights), views, seconds)
     rows: Rows = [
         *((f"in the world, {name}", _said(found)) for name, found in score.world.items()),
@@ -134,9 +145,11 @@ def measure_moving_camera(
     return f"Forecasts of {seconds:g} s on {len(views)} recordings of moving cameras", rows
 
 
-def measure_blends(paths: Sequence[Path], weights: Path | None, split: str, pairs: int) -> tuple[str, Rows]:
+def measure_blends(
+    paths: Sequence[Path], weights: Path | None, split: str, limit: int | None, pairs: int
+) -> tuple[str, Rows]:
     """How futures change between those of two observations, as their mid-levels are blended."""
-    recordings = motion_recordings(paths, split)
+    recordings = motion_recordings(paths, split, limit)
     score = score_blends(Forecaster.from_pretrained(weights), recordings, pairs)
     return f"Blended mid-levels of {score.pairs} pairs from {len(recordings)} recordings", [
         ("from one future to the other", f"{100 * score.monotone:.0f} % of pairs without turning back"),

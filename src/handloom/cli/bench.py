@@ -116,6 +116,7 @@ def bench_forecast(
     recordings: tyro.conf.Positional[tuple[Path, ...]],
     weights: Path | None = None,
     split: str = "test",
+    limit: int | None = None,
     samples: int = 20,
 ) -> None:
     """Forecasts of G-HTT's path P.a at 0.25, 0.5 and 1 s, against hands that stay and hands that go straight on.
@@ -124,13 +125,14 @@ def bench_forecast(
         recordings: Stores, results, recordings of a Leap Motion (.json, .json.xz) or HoloLens (.csv).
         weights: Folder of a run of ghtt-pose or ghtt-action; none come with this version of Handloom.
         split: Of stores.
+        limit: Measure on so many recordings, evenly chosen.
         samples: Futures of which the best is shown, too.
     """
     with needing_torch():
         from handloom.benchmarks.motion import measure_forecasts
     from handloom.terminal import print_rows
 
-    print_rows(*measure_forecasts(recordings, weights, split, samples))
+    print_rows(*measure_forecasts(recordings, weights, split, limit, samples))
 
 
 @bench.command(name="moving-camera")
@@ -138,6 +140,7 @@ def bench_moving_camera(
     store: tyro.conf.Positional[Path],
     weights: Path | None = None,
     split: str = "test",
+    limit: int | None = None,
     camera: str | None = None,
     seconds: float = 1.0,
     videos: bool = True,
@@ -148,6 +151,7 @@ def bench_moving_camera(
         store: With a camera on the head (handloom simulate h2o --cameras cam4).
         weights: As for `bench forecast`.
         split: Of the store.
+        limit: Measure on so many recordings, evenly chosen.
         camera: By default the first that moves.
         seconds: The horizon.
         videos: Estimate poses from the videos, too, if the store has any.
@@ -156,7 +160,7 @@ def bench_moving_camera(
         from handloom.benchmarks.motion import measure_moving_camera
     from handloom.terminal import print_rows
 
-    print_rows(*measure_moving_camera(store, weights, split, camera, seconds, videos))
+    print_rows(*measure_moving_camera(store, weights, split, limit, camera, seconds, videos))
 
 
 @bench.command(name="refine")
@@ -164,7 +168,8 @@ def bench_refine(
     recordings: tyro.conf.Positional[tuple[Path, ...]],
     weights: Path | None = None,
     split: str = "test",
-    noise_mm: float = 3.0,
+    limit: int | None = None,
+    noise_mm: tuple[float, ...] = (0.0, 3.0, 10.0),
     gap_frames: int = 5,
 ) -> None:
     """Refinement by G-HTT of recordings that are disturbed on purpose, and of gaps that are cut into them.
@@ -173,14 +178,15 @@ def bench_refine(
         recordings: As for `bench forecast`.
         weights: As for `bench forecast`.
         split: Of stores.
-        noise_mm: Standard deviation of every coordinate's noise; of the whole hand's, three times as much.
+        limit: Measure on so many recordings, evenly chosen.
+        noise_mm: Standard deviations of every coordinate's noise; of the whole hand's, three times as much.
         gap_frames: Length of the gaps; each hand has one per second. 0 for none.
     """
     with needing_torch():
         from handloom.benchmarks.motion import measure_refinement
     from handloom.terminal import print_rows
 
-    print_rows(*measure_refinement(recordings, weights, split, noise_mm, gap_frames))
+    print_rows(*measure_refinement(recordings, weights, split, limit, noise_mm, gap_frames))
 
 
 @bench.command(name="blend")
@@ -188,6 +194,7 @@ def bench_blend(
     recordings: tyro.conf.Positional[tuple[Path, ...]],
     weights: Path | None = None,
     split: str = "test",
+    limit: int | None = None,
     pairs: int = 200,
 ) -> None:
     """Blend G-HTT's mid-levels of pairs of observations: does the future go from the one's to the other's?
@@ -196,13 +203,14 @@ def bench_blend(
         recordings: As for `bench forecast`.
         weights: As for `bench forecast`.
         split: Of stores.
+        limit: Measure on so many recordings, evenly chosen.
         pairs: How many, drawn at random.
     """
     with needing_torch():
         from handloom.benchmarks.motion import measure_blends
     from handloom.terminal import print_rows
 
-    print_rows(*measure_blends(recordings, weights, split, pairs))
+    print_rows(*measure_blends(recordings, weights, split, limit, pairs))
 
 
 @bench.command(name="gestures")

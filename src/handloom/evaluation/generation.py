@@ -22,6 +22,7 @@ from handloom.metrics.motion import frechet_distance, pairwise_diversity
 from handloom.models.ghtt_action import ActionBlock
 from handloom.models.motion_recogniser import MotionRecogniser
 from handloom.models.posegpt import HALVING, PoseGPT
+from handloom.resampling import evenly_chosen
 
 SAMPLES = 20
 AT_ONCE = 64
@@ -82,9 +83,7 @@ def evaluation_windows(
                     windows.append(Window(recording, start, future, phase, segment.label, segment.noun))
     if not windows:
         raise InputError(f"no labelled segment with both hands lasts {min_window_s:g} s; there is nothing to predict")
-    if most is None or len(windows) <= most:
-        return windows
-    return [windows[k] for k in np.linspace(0, len(windows) - 1, most).round().astype(int)]
+    return windows if most is None else evenly_chosen(windows, most)
 
 
 def by_path(forecaster: Forecaster, path: str, samples: int = SAMPLES) -> Generate:

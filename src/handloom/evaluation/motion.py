@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from handloom.datasets.motions import FRAME_RATE, MotionRecording
 from handloom.errors import InputError
 from handloom.forecast.against import ForecastErrors, errors_of, plain_forecasts
+from handloom.forecast.agreement import smoothed
 from handloom.forecast.forecaster import Forecaster
 from handloom.forecast.refine import refine_joints
 from handloom.geometry.motion_features import hand_motion
@@ -20,6 +21,7 @@ from handloom.models.ghtt_pose import PoseBlock
 OBSERVED, STRIDE = 16, 8
 HORIZONS_S = (0.25, 0.5, 1.0)
 PLAIN = ("static", "constant velocity")
+_MEASURES = *(name + suffix for name in ("ra", "pa", "a") for suffix in "012"), "fill", "line"
 
 Predict = Callable[[MotionRecording, int, int], Float[np.ndarray, "samples frames 2 21 3"]]
 """From a recording, the first frame that is not observed, and a number of frames: samples in the recording's frame."""
@@ -87,9 +89,17 @@ def score_forecasts(
     }
 
 
+class Refined(NamedTuple):
+    """One measure of disturbed joints: as they are, refined, and merely smoothed (`agreement.smoothed`)."""
+
+    before: float
+    after: float
+    smoothed: float
+
+
 @dataclass(frozen=True)
 class RefinementScore:
-    """Errors before and after, metres and m/s²; `filled_m` and `straight_m` of joints in gaps cut on purpose.
+    """Errors of disturbed recordings, metres and m/s², and of joints in gaps cut on purpose.
 
     Attributes:
         ra_m, pa_m: MPJPE-RA and -PA after equalising palms.
@@ -98,9 +108,9 @@ class RefinementScore:
         straight_m: that of straight lines through the gaps.
     """
 
-    ra_m: tuple[float, float]
-    pa_m: tuple[float, float]
-    acceleration: tuple[float, float]
+    ra_m: Refined
+    pa_m: Refined
+    acceleration: Refined
     filled_m: float
     straight_m: float
 
@@ -118,7 +128,7 @@ def score_refinement(
         gap_frames: each hand vanishes for so many frames in every second.
         seed: of the noise.
     """
-    sums: dict[str, list[np.ndarray]] = {name: [] for name in ("ra0", "ra1", "pa0", "pa1", "a0", "a1", "fill", "line")}
+    sums: dict[str, list[np.ndarray]] = {name: [] for name in _MEASURES}
     for number, recording in enumerate(recordings):
         rng = np.random.Generator(np.random.Philox(key=[seed, number]))
         truth, known = recording.joints_m, recording.motion.known
@@ -128,7 +138,8 @@ def score_refinement(
         given = MotionRecording(recording.name, "", hand_motion(noisy, seen), np.where(seen[..., None], noisy, np.nan))
         refined, valid = refine_joints(block, given)
         both = seen & valid
-        for suffix, joints in (("0", noisy), ("1", refined)):
+        plain = smoothed(given.joints_m, given.motion.known, FRAME_RATE)
+        for suffix, joints in (("0", noisy), ("1", refined), ("2", plain)):
             ra, pa = equalised_errors(np.where(both[..., None], joints, np.nan), truth, both)
             sums["ra" + suffix].append(ra.ravel())
             sums["pa" + suffix].append(pa.ravel())
@@ -138,9 +149,8 @@ def score_refinement(
             sums["fill"].append(np.linalg.norm(refined - truth, axis=-1)[inside])
             sums["line"].append(np.linalg.norm(_straight(noisy, seen) - truth, axis=-1)[inside])
     mean = {name: float(known_mean(np.concatenate(parts))) if parts else np.nan for name, parts in sums.items()}
-    return RefinementScore(
-        (mean["ra0"], mean["ra1"]), (mean["pa0"], mean["pa1"]), (mean["a0"], mean["a1"]), mean["fill"], mean["line"]
-    )
+    triples = (Refined(*(mean[name + suffix] for suffix in "012")) for name in ("ra", "pa", "a"))
+    return RefinementScore(*triples, mean["fill"], mean["line"])
 
 
 def _gaps(frames: int, length: int) -> Bool[np.ndarray, "T 2"]:

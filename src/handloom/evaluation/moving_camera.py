@@ -20,6 +20,7 @@ from handloom.forecast.forecaster import Forecaster
 from handloom.formats.episode import CameraStream, VideoSpan
 from handloom.geometry import apply_rigid, invert_rigid
 from handloom.hands import HandTrack
+from handloom.resampling import evenly_chosen
 from handloom.tracking.truth import in_camera_space
 from handloom.video import FrameLookup, Recording, open_source
 
@@ -60,8 +61,12 @@ class MovingCameraScore:
     own: dict[str, ForecastScore]
 
 
-def moving_views(store: Store, split: str, camera: str | None = None, videos: bool = True) -> list[MovingView]:
+def moving_views(
+    store: Store, split: str, camera: str | None = None, videos: bool = True, limit: int | None = None
+) -> list[MovingView]:
     """The recordings of a split, seen by a camera that moves: the one that is named, or the first that does.
+
+    With `limit` so many recordings, evenly chosen; without `videos` no pose is estimated.
 
     Raises:
         InputError: another rate than 30 frames per second, no such camera, or one that rests.
@@ -72,7 +77,8 @@ def moving_views(store: Store, split: str, camera: str | None = None, videos: bo
     if camera is not None and camera not in names:
         raise InputError(f"{store.root} has no camera {camera!r}; it has {', '.join(names)}")
     views = []
-    for item in recordings_of(store, split):
+    items = recordings_of(store, split)
+    for item in items if limit is None else evenly_chosen(items, limit):
         episode = store.episode(item.index)
         for stream in episode.streams:
             if stream.name == (camera or stream.name) and _moves(stream):

@@ -3,8 +3,7 @@
 A network knows how hands move; where they are and how this person's are shaped, the tracker says better, as long as it
 says so for more than a moment. So the difference of both is smoothed and added to the network's motion: what is slow is
 the tracker's, what is fast the network's. How slow is found from the data, for each hand, for its path and for its
-shape: where a tracker hardly jitters, left-out frames are foretold best by the tracker itself, and nearly nothing is
-changed.
+shape: where a tracker hardly jitters, its own neighbouring frames foretell a frame best, and nearly nothing is changed.
 """
 
 import numpy as np
@@ -14,6 +13,13 @@ from handloom.skeleton import PALM
 from handloom.smoothing import cutoff_by_cross_validation, smooth_zero_phase
 
 CUTOFFS_HZ = (0.25, 0.5, 1.0, 2.0, 4.0, 7.0, 10.0, 14.0, 20.0)
+
+
+def smoothed(
+    seen_m: Float[np.ndarray, "T 2 21 3"], known: Bool[np.ndarray, "T 2 21"], frame_rate: float
+) -> Float[np.ndarray, "T 2 21 3"]:
+    """What a tracker saw, without what is too fast to be told from noise; see `in_line`. NaN where it saw nothing."""
+    return np.where(known[..., None], in_line(np.zeros_like(seen_m), seen_m, known, frame_rate), np.nan)
 
 
 def in_line(
@@ -33,7 +39,7 @@ def in_line(
     times = np.arange(len(made_m)) / frame_rate
     out = made_m.copy()
     for hand in range(made_m.shape[1]):
-        whole = known[:, hand][:, PALM].all(-1)
+        whole = np.asarray(known[:, hand, PALM]).all(-1)
         if not whole.any():
             continue
         apart = np.where(known[:, hand, :, None], seen_m[:, hand] - made_m[:, hand], np.nan)

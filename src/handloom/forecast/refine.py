@@ -12,12 +12,12 @@ from handloom.datasets.motions import MotionRecording, motion_of_track
 from handloom.errors import InputError
 from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_torch import choose_device
-from handloom.forecast.agreement import in_line
+from handloom.forecast.agreement import in_line, smoothed
 from handloom.forecast.paths import encode, goal_consistent, way_from_start
 from handloom.forecast.shipped import weights_folder
 from handloom.formats.ghtt_weights import load_pose_block
 from handloom.geometry import apply_rigid, invert_rigid
-from handloom.geometry.motion_features import local_joints, unit_palms
+from handloom.geometry.motion_features import hand_motion, local_joints, unit_palms
 from handloom.hands import HandTrack
 from handloom.metrics.track import runs
 from handloom.models.ghtt_pose import PoseBlock
@@ -88,11 +88,13 @@ def refine_joints(
 ) -> tuple[Float[np.ndarray, "T 2 21 3"], Bool[np.ndarray, "T 2 21"]]:
     """Refined joints of a recording, and which of them exist.
 
-    Windows of t frames overlap. In each, the joints are those of the encoder, and the way of the wrist is the
-    encoder's, bent to agree with the input at both ends of the window (section 3.2, and the released code); of each
-    frame, windows in whose middle it lies count most.
+    The network reads what is smoothed as far as the data allow, in windows of t frames that overlap. In each, the
+    joints are those of the encoder, and the way of the wrist is the encoder's, bent to agree with the input at both
+    ends of the window (section 3.2, and the released code); of each frame, windows in whose middle it lies count most.
+    What comes out is brought into line with the recording (`agreement.in_line`).
     """
-    motion, t, T = recording.motion, block.config.clip_frames, len(recording)
+    known, rate, t, T = recording.motion.known, block.config.frame_rate, block.config.clip_frames, len(recording)
+    motion = hand_motion(smoothed(recording.joints_m, known, rate), known)
     starts = sorted({*range(0, max(T - t, 0) + 1, STRIDE), max(T - t, 0)})
     clips = [motion_clips(motion, start, min(start + t, T), t) for start in starts]
     stacked = MotionClips(*(np.concatenate(values) for values in zip(*clips)))
@@ -117,9 +119,8 @@ def refine_joints(
     total, sums = np.zeros(T), np.zeros((T, 2, 21, 3))
     np.add.at(total, frames, weight)
     np.add.at(sums, frames, weight[..., None, None, None] * joints)
-    valid = closed(motion.known)
     made = sums / total[:, None, None, None]
-    joints = in_line(made, recording.joints_m, motion.known, block.config.frame_rate)
+    joints, valid = in_line(made, recording.joints_m, known, rate), closed(known)
     return np.where(valid[..., None], joints, np.nan), valid
 
 
