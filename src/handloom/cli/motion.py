@@ -78,7 +78,8 @@ def train_ghtt_action(
         preset: paper, as published, for a GPU; or small, for 2 CPU cores.
         level: mid, or pose for the flattened model without mid-level that the paper compares with.
         labels: Table of text embeddings of all actions and objects (.npz with names and vectors, or .json), CLIP's say;
-            by default random directions of verbs and nouns, which know no words but those of the training.
+            or text, for those of the small language model in the extra [text]; by default random directions of verbs
+            and nouns, which know no words but those of the training.
         split: Of the stores.
         epochs: Instead of the preset's.
         batch_clips: Segments of a step, over all processes, instead of the preset's.

@@ -39,7 +39,7 @@ def in_line(
     times = np.arange(len(made_m)) / frame_rate
     out = made_m.copy()
     for hand in range(made_m.shape[1]):
-        whole = np.asarray(known[:, hand, PALM]).all(-1)
+        whole = np.asarray(known[:, hand, PALM].all(-1))
         if not whole.any():
             continue
         apart = np.where(known[:, hand, :, None], seen_m[:, hand] - made_m[:, hand], np.nan)

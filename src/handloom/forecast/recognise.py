@@ -86,11 +86,16 @@ class Recogniser:
 
     @classmethod
     def from_pretrained(
-        cls, weights: Path | None = None, device: Device = "auto", threshold: float = 0.0
+        cls,
+        weights: Path | None = None,
+        device: Device = "auto",
+        labels: Sequence[str] | None = None,
+        vectors: Float[np.ndarray, "labels width"] | None = None,
+        threshold: float = 0.0,
     ) -> "Recogniser":
         """With the weights of a folder, by default those that come with Handloom. Raises InputError."""
         folder = weights_folder(weights)
-        return cls(load_pose_block(folder), load_action_block(folder), device, threshold=threshold)
+        return cls(load_pose_block(folder), load_action_block(folder), device, labels, vectors, threshold)
 
     def recognise(
         self, track: HandTrack, object_name: str | None = None, whole: bool = False

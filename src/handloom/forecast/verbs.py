@@ -68,7 +68,7 @@ def recognise(
 ) -> tuple[str, Rows]:
     """Write the track with its actions, and the scores of all clips. Raises InputError, OutputError."""
     track = read_any_track(place.result)
-    recogniser = Recogniser.from_pretrained(weights, device, threshold)
+    recogniser = Recogniser.from_pretrained(weights, device, threshold=threshold)
     with pages.watch.stage("recognise"):
         found, scores = recogniser.recognise(track, object_name, whole)
     notes = rate_notes(track)

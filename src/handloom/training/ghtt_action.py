@@ -21,6 +21,7 @@ from handloom.models.ghtt_action import ActionBlock, ActionBlockConfig
 from handloom.models.ghtt_pose import PoseBlock
 from handloom.models.motion_vae import Encoded, set_statistics
 from handloom.progress import Progress, silent
+from handloom.text_vectors import text_vectors
 from handloom.training.action_samples import ActionSample, ActionSamples
 from handloom.training.ghtt_loss import ACTION_WEIGHTS, ActionLoss, action_loss
 from handloom.training.ghtt_recipe import ACTION_PRESETS, MotionRecipe
@@ -29,6 +30,9 @@ from handloom.training.loop import Loop, LossTerms
 from handloom.training.motion_run import MotionOptions, about_stores, on_device, split_or_none, stacked
 from handloom.training.processes import local_device, processes
 from handloom.training.run_folder import RunFolder
+
+TEXT = Path("text")
+"""In place of a table of vectors: ask the language model of the extra [text]."""
 
 
 class ActionForward(nn.Module):
@@ -131,7 +135,8 @@ def train_ghtt_action(
         out: folder of the run; `out/model` holds the weights of both blocks when it is done.
         options: see there.
         level: "mid", or "pose" for the flattened model without mid-level.
-        labels: table of text embeddings of all actions and objects; by default those of `label_vectors`.
+        labels: table of text embeddings of all actions and objects, or `TEXT` for those of a language model; by
+            default those of `label_vectors`.
         changes: of the block's config.
         progress: told of every step.
         should_stop: asked after every step; True ends the training with a checkpoint.
@@ -205,7 +210,7 @@ def _config(
 ) -> ActionBlockConfig:
     values = {"dim": block.config.dim, **shape, "level": level}
     if labels is not None:
-        values["label_dim"] = read_vectors(labels, actions).shape[1]
+        values["label_dim"] = _table(labels, actions).shape[1]
     if level == "pose":
         values["steps"] = values["steps"] * block.config.clip_frames
     return ActionBlockConfig(actions, objects, **(values | dict(changes or {})))
@@ -214,6 +219,8 @@ def _config(
 def _vectors(config: ActionBlockConfig, labels: Path | None) -> tuple[np.ndarray, np.ndarray]:
     if labels is None:
         return action_vectors(config.actions, config.label_dim), object_vectors(config.objects, config.label_dim)
-    return read_vectors(labels, config.actions, config.label_dim), read_vectors(
-        labels, config.objects, config.label_dim
-    )
+    return _table(labels, config.actions, config.label_dim), _table(labels, config.objects, config.label_dim)
+
+
+def _table(labels: Path, names: Sequence[str], width: int | None = None) -> Float[np.ndarray, "names width"]:
+    return text_vectors(names) if labels == TEXT else read_vectors(labels, names, width)
