@@ -162,11 +162,12 @@ def refine(
     """
     with needing_torch():
         from handloom.forecast import verbs
+        from handloom.forecast.place import Pages, Place
     from handloom.terminal import ProgressBar, print_rows
 
-    place = verbs.Place(result, out or _beside(result, "refined"), overwrite)
+    place = Place(result, out or _beside(result, "refined"), overwrite)
     with ProgressBar("frames") as progress:
-        done = verbs.refine(place, weights, device, verbs.Pages(video, overlay, report), progress)
+        done = verbs.refine(place, weights, device, Pages(video, overlay, report), progress)
     print_rows(*done)
 
 
@@ -201,10 +202,11 @@ def recognise(
     """
     with needing_torch():
         from handloom.forecast import verbs
+        from handloom.forecast.place import Pages, Place
     from handloom.terminal import ProgressBar, print_rows
 
-    place = verbs.Place(result, out or _beside(result, "actions"), overwrite)
-    pages = verbs.Pages(video, overlay, report)
+    place = Place(result, out or _beside(result, "actions"), overwrite)
+    pages = Pages(video, overlay, report)
     with ProgressBar("frames") as progress:
         done = verbs.recognise(place, weights, device, object_name, whole, threshold, pages, progress)
     print_rows(*done)
@@ -245,9 +247,10 @@ def forecast(
     """
     with needing_torch():
         from handloom.forecast import verbs
+        from handloom.forecast.place import Place
     from handloom.terminal import print_rows
 
-    place = verbs.Place(result, out or _beside(result, "forecast"), overwrite)
+    place = Place(result, out or _beside(result, "forecast"), overwrite)
     print_rows(*verbs.forecast(place, weights, device, seconds, samples, path, at_s, object_name, spread, seed, video))
 
 
@@ -267,9 +270,10 @@ def camera_motion(
     """
     with needing_torch():
         from handloom.forecast import verbs
+        from handloom.forecast.place import Place
     from handloom.terminal import print_rows
 
-    print_rows(*verbs.camera_motion(verbs.Place(result, out or _beside(result, "world"), overwrite), video))
+    print_rows(*verbs.camera_motion(Place(result, out or _beside(result, "world"), overwrite), video))
 
 
 def reproduce_ghtt(
