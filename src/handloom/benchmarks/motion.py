@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 
 from handloom.datasets.motions import MotionRecording, motion_of_track, stored_motions
@@ -90,7 +91,7 @@ def _speed(forecaster: Forecaster, recordings: Sequence[MotionRecording], sample
 
 
 def _with_both_hands(recording: MotionRecording) -> HandMotion | None:
-    present = recording.motion.present.all(1)
+    present = np.asarray(recording.motion.present.all(1))
     starts = (start for start in range(len(recording) - OBSERVED + 1) if present[start : start + OBSERVED].all())
     first = next(starts, None)
     return None if first is None else recording.motion.part(slice(first, first + OBSERVED))

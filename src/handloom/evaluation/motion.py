@@ -149,8 +149,11 @@ def score_refinement(
             sums["fill"].append(np.linalg.norm(refined - truth, axis=-1)[inside])
             sums["line"].append(np.linalg.norm(_straight(noisy, seen) - truth, axis=-1)[inside])
     mean = {name: float(known_mean(np.concatenate(parts))) if parts else np.nan for name, parts in sums.items()}
-    ra, pa, acceleration = (Refined(*(mean[name + suffix] for suffix in "012")) for name in ("ra", "pa", "a"))
-    return RefinementScore(ra, pa, acceleration, mean["fill"], mean["line"])
+
+    def of(name: str) -> Refined:
+        return Refined(*(mean[name + suffix] for suffix in "012"))
+
+    return RefinementScore(of("ra"), of("pa"), of("a"), mean["fill"], mean["line"])
 
 
 def _gaps(frames: int, length: int) -> Bool[np.ndarray, "T 2"]:
