@@ -389,23 +389,3 @@ def test_damaged_forecasts_are_refused(tmp_path):
         read_futures(tmp_path / "forecast.parquet")
     with pytest.raises(InputError, match="does not exist"):
         read_futures(tmp_path / "none.parquet")
-
-
-def test_the_weights_that_come_with_handloom():
-    """Small, with a card, and of use: a made-up hand that jitters is refined, a forecast begins where it ends."""
-    from handloom.forecast.forecaster import Forecaster
-    from handloom.forecast.refine import Refiner
-    from handloom.forecast.shipped import SHIPPED
-    from handloom.metrics.motion import acceleration_errors
-
-    assert sum(path.stat().st_size for path in SHIPPED.rglob("*")) < 20e6
-    assert "simulated" in (SHIPPED / "README.md").read_text()
-    true, noisy = make_track(90, gaps=False, noise_m=0), make_track(90, gaps=False, noise_m=0.003)
-    refined = Refiner.from_pretrained(device="cpu").refine(noisy)
-    errors = [acceleration_errors(t.joints_m, true.joints_m, t.valid, 30.0).mean() for t in (noisy, refined)]
-    assert errors[1] < 0.3 * errors[0]
-    apart = [np.linalg.norm(t.joints_m - true.joints_m, axis=-1).mean() for t in (noisy, refined)]
-    assert apart[1] < 0.8 * apart[0]
-    futures = Forecaster.from_pretrained(device="cpu").forecast(true, 0.2, samples=2)
-    step = np.linalg.norm(futures.joints_m[0, 0] - true.joints_m[-1], axis=-1)
-    assert step.max() < 0.03
