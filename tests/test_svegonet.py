@@ -69,6 +69,7 @@ def test_stopped_anywhere_and_resumed_it_has_the_same_bits(store, tiny, run, tmp
 @pytest.mark.parametrize("camera", [FRONT, HEAD])
 def test_a_joint_is_where_its_view_says(camera):
     """Through a crop to voxels and back by the true depth of the wrist, a hand is itself again."""
+    from handloom.estimators import ego_crops
     from handloom.estimators.ego_crops import OURS, cutter, depths_of, hand_boxes, hand_targets
     from handloom.models.internet import CELL_PX, InterNetConfig
 
@@ -82,6 +83,11 @@ def test_a_joint_is_where_its_view_says(camera):
     _, depth = cut.views.project(joints[:, 1])
     found = cut.views.back_project(CELL_PX * voxels[..., :2], depths_of(config, voxels[..., 2]) + depth[:, :1])
     np.testing.assert_allclose(found, joints[:, 1], atol=1e-6)
+    assert cut.crops is not None
+    exact, there = cut.crops.source_map()
+    quick, known = ego_crops._source_places(cut.crops)
+    assert (known == there[0]).mean() > 0.99
+    assert np.abs(quick - exact[0])[known & there[0]].max() < 0.1, "a tenth of a pixel, between every fourth one"
 
 
 def test_in_a_mirror_hands_change_sides(store, tiny, run):
