@@ -11,13 +11,13 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from handloom.datasets.clips import recordings_of
 from handloom.datasets.columns import Columns
+from handloom.datasets.frames import inside
 from handloom.datasets.label_noise import LabelNoise
 from handloom.datasets.layout import (
     BOXES,
     KEYPOINTS,
     PICTURED,
     POSE_KNOWN,
-    VISIBLE,
     WORLD_FROM_CAMERA,
     camera_feature,
 )
@@ -144,12 +144,14 @@ def _crops(
     def of_camera(part: str) -> str:
         return camera_feature(camera, part)
 
-    parts = [of_camera(part) for part in (WORLD_FROM_CAMERA, POSE_KNOWN, KEYPOINTS, VISIBLE, BOXES, PICTURED)]
+    parts = [of_camera(part) for part in (WORLD_FROM_CAMERA, POSE_KNOWN, KEYPOINTS, BOXES, PICTURED)]
     columns = store.columns(number, ["hand.joints", "hand.valid", *parts])
-    world, posed, keypoints, visible, stored, pictured = (columns[name] for name in parts)
+    world, posed, keypoints, stored, pictured = (columns[name] for name in parts)
     step = np.zeros(len(posed), bool)
     step[:: subset.frame_step] = True
-    boxes = _boxes(keypoints, visible & columns["hand.valid"], stored)
+    # Hidden joints count; those behind the camera stand at 0, 0.
+    seen = inside(keypoints, store.layout.camera(camera).size) & keypoints.any(-1) & columns["hand.valid"]
+    boxes = _boxes(keypoints, seen, stored)
     there = np.asarray(np.isfinite(boxes).all(-1) & (step & posed & pictured)[:, None])
     frame, hand = np.nonzero(there)
     cut = cutter(config, store.recordings[number].cameras[camera], boxes[there].astype(np.float64), wider)
@@ -178,9 +180,9 @@ def _labels(columns: Columns, subset: Subset, number: int) -> tuple[np.ndarray, 
     return (joints, valid) if subset.noise is None else subset.noise.applied(joints, valid, number)
 
 
-def _boxes(keypoints: np.ndarray, visible: np.ndarray, stored: np.ndarray) -> Float[np.ndarray, "T 2 4"]:
+def _boxes(keypoints: np.ndarray, seen: np.ndarray, stored: np.ndarray) -> Float[np.ndarray, "T 2 4"]:
     """Those of the store where it has them, else around the joints in the picture."""
-    flat = hand_boxes(keypoints.reshape(-1, 21, 2), visible.reshape(-1, 21))
+    flat = hand_boxes(keypoints.reshape(-1, 21, 2), seen.reshape(-1, 21))
     given = np.asarray(stored.any(-1))
     return np.where(given[..., None], stored, flat.reshape(*given.shape, 4))
 

@@ -107,12 +107,12 @@ def cut_square(
 
 
 def hand_boxes(
-    keypoints_px: Float[np.ndarray, "N 21 2"], visible: Bool[np.ndarray, "N 21"], margin_px: float = 9.0
+    keypoints_px: Float[np.ndarray, "N 21 2"], seen: Bool[np.ndarray, "N 21"], margin_px: float = 9.0
 ) -> Float[np.ndarray, "N 4"]:
-    """Boxes around the visible keypoints of hands, a little wider; NaN with fewer than `ENOUGH_JOINTS`."""
-    low = np.where(visible[..., None], keypoints_px, np.inf).min(1) - margin_px
-    high = np.where(visible[..., None], keypoints_px, -np.inf).max(1) + margin_px
-    enough = visible.sum(1) >= ENOUGH_JOINTS
+    """Boxes around the keypoints in the picture, a little wider; NaN with fewer than `ENOUGH_JOINTS`."""
+    low = np.where(seen[..., None], keypoints_px, np.inf).min(1) - margin_px
+    high = np.where(seen[..., None], keypoints_px, -np.inf).max(1) + margin_px
+    enough = seen.sum(1) >= ENOUGH_JOINTS
     return np.where(enough[:, None], np.concatenate([low, high], 1), np.nan)
 
 
