@@ -59,10 +59,14 @@ def make_capture(
     cameras: list | None = None,
     late: dict[int, int] | None = None,
     lengths: dict[int, int] | None = None,
+    every: dict[int, int] | None = None,
     noise_px: float = 0.3,
     sides: tuple[float, ...] = (0.05, 0.95),
 ) -> Scene:
-    """Write a capture of hands (T, H, 21, 3) and its calibration; poses are (4, 4) or one per frame."""
+    """Write a capture of hands (T, H, 21, 3) and its calibration; poses are (4, 4) or one per frame.
+
+    By camera: frames that it is late, pictures that it takes, and of how many frames it takes one.
+    """
     random, scene, T = np.random.default_rng(5), Scene(), len(world)
     cameras = cameras or [LENS] * len(poses)
     entries = {}
@@ -74,7 +78,8 @@ def make_capture(
             image = np.full((camera.height, camera.width, 3), 90, np.uint8)
             image[0, 0] = number, picture // 256, picture % 256
             cv2.imwrite(str(root / name / f"{picture:04d}.png"), image[..., ::-1])
-            frame = min(max(picture - (late or {}).get(number, 0), 0), T - 1)
+            frame = picture * (every or {}).get(number, 1) - (late or {}).get(number, 0)
+            frame = min(max(frame, 0), T - 1)
             here = invert_rigid(pose if pose.ndim == 2 else pose[frame])
             found = []
             for joints, side in zip(world[frame], sides):

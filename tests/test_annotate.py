@@ -1,8 +1,16 @@
 import json
+import shutil
+import signal
+import subprocess
+import sys
+import tracemalloc
 
+import av
+import cv2
 import numpy as np
 import pytest
 
+from handloom.annotate import agreement as agreeing
 from handloom.annotate import detect as detecting
 from handloom.annotate.annotate import annotate
 from handloom.annotate.capture import Captures
@@ -248,6 +256,8 @@ def test_the_command_line_says_what_is_wrong(tmp_path, monkeypatch, capsys):
         return capsys.readouterr().err
 
     assert "no such folder" in fails(str(tmp_path / "nowhere"))
+    for given in (("--until", "label"), ("--layout", "assemblyhands")):  # before anything else is looked at
+        assert "a review needs a native store" in fails(str(tmp_path / "nowhere"), "--review", *given)
     (tmp_path / "empty").mkdir()
     assert "no videos and no folders of pictures" in fails(str(tmp_path / "empty"))
     scene = make_capture(tmp_path / "take", hands(8), ring(2))
@@ -265,3 +275,98 @@ def test_the_command_line_says_what_is_wrong(tmp_path, monkeypatch, capsys):
 def _renamed(tmp_path):
     (tmp_path / "take" / "cam0").rename(tmp_path / "take" / "left")
     return tmp_path / "take"
+
+
+def as_video(folder, rate):
+    """A folder of pictures as a video that keeps every bit."""
+    with av.open(str(folder.with_suffix(".avi")), "w") as file:
+        stream = file.add_stream("ffv1", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = LENS.width, LENS.height, "bgr0"
+        for picture in sorted(folder.iterdir()):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(cv2.imread(str(picture)), "bgr24")))
+        file.mux(stream.encode())
+    shutil.rmtree(folder)
+
+
+def test_cameras_of_other_frame_rates_and_lengths_share_the_slowest_ones_frames(tmp_path, monkeypatch):
+    world = hands(80)  # 60 frames per second: the hands then move at twice their usual speed
+    scene = make_capture(tmp_path / "take", world, ring(3), every={0: 2, 2: 3}, lengths={0: 40, 1: 70, 2: 26})
+    for name, rate in (("cam0", 30), ("cam1", 60), ("cam2", 20)):
+        as_video(tmp_path / "take" / name, rate)
+    report = run(monkeypatch, scene, tmp_path / "take", tmp_path / "store")
+    found = labels(tmp_path / "store")
+    assert report["reference_camera"] == "cam2"
+    assert {name: round(camera["rate"]) for name, camera in report["cameras"].items()} == {
+        "cam0": 30,
+        "cam1": 60,
+        "cam2": 20,
+    }
+    assert report["frames"] == len(found["valid"]) == 26
+    # 20 and 60 frames per second meet; those of 30 are half a frame off in every other one, and a view off is left out.
+    assert error_mm(found, world[::3]) < 2.5
+    assert (found["index"][1] == np.where(np.arange(26) * 3 < 70, np.arange(26) * 3, -1)).all()
+    assert found["valid"][:23].all()
+
+
+DYING = """
+import os, signal, sys
+import numpy as np
+
+save, left = np.savez, int(sys.argv.pop(1))
+
+def dying(file, **arrays):
+    global left
+    left -= 1
+    if left:
+        return save(file, **arrays)
+    file.write(b"half a shard")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+np.savez = dying
+from handloom.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_killed_while_it_writes_a_shard_nothing_is_lost_and_nothing_comes_twice(tmp_path, monkeypatch):
+    options, world = AnnotateOptions(shard_frames=15), hands(70)
+    scene = make_capture(tmp_path / "take", world, ring(3))
+    for name in "ab":
+        run(monkeypatch, scene, tmp_path / "take", tmp_path / name, options, until="detect")
+    folder = tmp_path / "b.stages" / "take"
+    command = [
+        "annotate",
+        str(tmp_path / "take"),
+        "--out",
+        str(tmp_path / "b"),
+        "--shard-frames",
+        "15",
+        "--workers",
+        "1",
+    ]
+    for writes, died_in in ((4, "clusters"), (10, "points")):
+        died = subprocess.run([sys.executable, "-c", DYING, str(writes), *command], capture_output=True, text=True)
+        assert died.returncode == -signal.SIGKILL, died.stderr
+        assert list((folder / died_in).glob("*.part"))
+    assert not (tmp_path / "b").exists()
+    kept = {path: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
+    assert len(kept) == 3 * 5 + 3 + 9
+    annotate(tmp_path / "take", tmp_path / "b", options, engine=HERE)
+    annotate(tmp_path / "take", tmp_path / "a", options, engine=HERE)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    one, other = (tmp_path / name / "data/chunk-000/file-000.parquet" for name in "ab")
+    assert one.read_bytes() == other.read_bytes()
+    assert Store(tmp_path / "b").columns(0, ["frame_index"])["frame_index"].tolist() == list(range(70))
+
+
+def test_memory_does_not_grow_with_the_pictures(tmp_path, monkeypatch):
+    monkeypatch.setattr(agreeing, "SAMPLES", 10)  # of frames that are compared: as many in both, then
+    options, peaks = AnnotateOptions(shard_frames=30), []
+    for T in (120, 240):
+        scene = make_capture(tmp_path / f"take{T}", hands(T), ring(2))
+        tracemalloc.start()
+        run(monkeypatch, scene, tmp_path / f"take{T}", tmp_path / f"store{T}", options)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / 120 < 10_000  # the two pictures of a frame take 460,800 bytes

@@ -19,7 +19,8 @@ from handloom.estimators.htt_export import onnx_of
 from handloom.estimators.htt_onnx import CONFIG_KEY
 from handloom.estimators.htt_quantise import quantised
 from handloom.formats.atomic import json_text
-from handloom.formats.weights import load_pretrained, read_config, save_pretrained
+from handloom.formats.weights import load_pretrained, save_pretrained
+from handloom.formats.weights_config import read_config
 from handloom.models.htt import HTT, HTTConfig
 
 Rows = list[tuple[str, str]]

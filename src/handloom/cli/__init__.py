@@ -19,6 +19,7 @@ from handloom.cli.motion import (
     train_ghtt_action,
     train_ghtt_pose,
     train_posegpt,
+    train_verbs,
 )
 from handloom.cli.reproduce import reproduce
 from handloom.cli.video import info, track, view
@@ -47,6 +48,7 @@ train.command(name="ghtt-pose")(train_ghtt_pose)
 train.command(name="ghtt-action")(train_ghtt_action)
 train.command(name="posegpt")(train_posegpt)
 train.command(name="svegonet")(train_svegonet)
+train.command(name="verbs")(train_verbs)
 app.command(reproduce, name="reproduce", help="The papers' tables again, side by side with what was published.")
 app.command(name="camera-motion")(camera_motion)
 app.command(train, name="train", help="Train a network on stores; resumable.")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import tyro
 
-from handloom.cli.machine import needing_torch
+from handloom.annotate.options import AnnotateOptions
+from handloom.cli.machine import cores, needing_torch
 
 bench = tyro.extras.SubcommandApp()
 
@@ -68,6 +69,29 @@ def bench_triangulation(points: int = 200_000, views: int = 8) -> None:
     from handloom.terminal import print_rows
 
     print_rows(*measure_triangulation(points, views))
+
+
+@bench.command(name="annotate")
+def bench_annotate(
+    capture: tyro.conf.Positional[Path],
+    annotating: tyro.conf.OmitArgPrefixes[AnnotateOptions] = AnnotateOptions(),  # noqa: B008 - frozen
+    images: int = 3_000_000,
+    hours: float = 24.0,
+    machine_cores: int | None = None,
+) -> None:
+    """Annotate a capture once: frames per second on one core of every stage, and machines for a large capture.
+
+    Args:
+        capture: As for `annotate`, of a minute or so; simulated, where there is none.
+        annotating: How to annotate.
+        images: Pictures of the large capture, of all cameras together.
+        hours: In which they are to be done.
+        machine_cores: Cores of one machine; by default of this one.
+    """
+    from handloom.benchmarks.annotate import measure_annotate
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_annotate(capture, annotating, images, hours, machine_cores or cores()))
 
 
 @bench.command(name="simulate")

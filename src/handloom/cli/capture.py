@@ -8,6 +8,7 @@ import tyro
 
 from handloom.annotate.options import AnnotateOptions
 from handloom.cli.machine import cores
+from handloom.errors import InputError
 
 if TYPE_CHECKING:
     from handloom.annotate.annotate import Annotated
@@ -26,6 +27,8 @@ def annotate(
     review: bool = False,
     host: str = "127.0.0.1",
     port: int = 8080,
+    engine: Literal["local", "ray"] = "local",
+    ray_address: str | None = None,
     workers: int | None = None,
 ) -> None:
     """Turn a multi-camera capture into 3D labels of both hands, with what each label rests on; resumable.
@@ -42,10 +45,18 @@ def annotate(
         review: Then serve a page on which a person corrects labels, the worst frames first.
         host: Address to serve the page on.
         port: Port to serve the page on; 0 takes any free one.
+        engine: What does the work: processes of this machine, or a Ray cluster (extra [ray]) whose machines all see
+            CAPTURE and OUT under these paths. The result does not depend on it.
+        ray_address: Of the cluster; by default that in RAY_ADDRESS, else one that is started here.
         workers: Processes; by default one per core. The result does not depend on it.
     """
+    if review and (until != "store" or layout != "native"):
+        raise InputError("a review needs a native store with all stages done; leave --until and --layout out")
+    if ray_address is not None and engine != "ray":
+        raise InputError("--ray-address is for --engine ray")
     from handloom.annotate.annotate import annotate as run_annotate
     from handloom.annotate.pool import local_engine
+    from handloom.annotate.ray_engine import ray_engine
     from handloom.annotate.report import summary_rows
     from handloom.terminal import ProgressBar, print_rows
 
@@ -55,7 +66,7 @@ def annotate(
             capture,
             out.expanduser(),
             annotating,
-            engine=local_engine(count),
+            engine=ray_engine(ray_address) if engine == "ray" else local_engine(count),
             workers=count,
             until=until,
             redo=redo,
@@ -77,10 +88,6 @@ def annotate(
 def _review(done: "Annotated", out: Path, size: tuple[int, int] | None, host: str, port: int) -> None:
     from handloom.annotate.annotate import reports_of, write_labels
     from handloom.annotate.review_server import Reviews, review_server
-    from handloom.errors import InputError
-
-    if done.store is None:
-        raise InputError("a review needs a native store with all stages done; leave --until and --layout out")
 
     def store() -> str:
         written = write_labels(done.run, reports_of(done.run), out, 1, size)

@@ -6,6 +6,10 @@ from typing import Literal
 import tyro
 
 from handloom.cli.machine import needing_torch, resumable
+from handloom.errors import InputError
+from handloom.formats.weights_config import network_of
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def train_htt(
@@ -23,7 +27,7 @@ def train_htt(
     learning_rate: float | None = None,
     precision: Literal["float32", "bfloat16"] | None = None,
     seed: int = 0,
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    device: Device = "auto",
     workers: int = 1,
     checkpoint_minutes: float = 5.0,
     max_steps: int | None = None,
@@ -82,23 +86,36 @@ def evaluate(
     out: Path,
     split: str = "test",
     camera: str | None = None,
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    poses: Path | None = None,
+    device: Device = "auto",
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
 ) -> None:
-    """Score a trained HTT or SVEgoNet on a store: pose errors, PCK, objects, actions; numbers and a page.
+    """Score a trained network on a store: pose errors, PCK, objects, actions or verbs; numbers and a page.
 
     Args:
-        run: Folder of a training run or of weights, or an exported .onnx file.
+        run: Folder of a training run (htt, svegonet, verbs) or of weights, or an exported .onnx file.
         data: The store.
         out: Folder for scores.json and evaluation.html; of HTT also predictions.npz and H2O's submission files.
         split: Of the store.
         camera: Whose pictures; by default the only camera, or H2O's on the head; of SVEgoNet all that move.
+        poses: Name verbs from the joints of another store with the same recordings, or of a folder of results that are
+            called as they are; by default from the store's own.
         device: Where to compute.
         precision: Of HTT's backbone.
     """
     from handloom.terminal import ProgressBar, print_rows
 
-    if _network_of(run) == "InterNet":
+    network = network_of(run)
+    if network == "VerbClassifier":
+        with needing_torch():
+            from handloom.evaluation.verbs import evaluate_verbs, verb_rows
+        with ProgressBar("segments") as progress:
+            verbs = evaluate_verbs(run, [data], split, out, device, poses, progress)
+        print_rows(*verb_rows(verbs, out))
+        return
+    if poses is not None:
+        raise InputError("--poses is for verb classifiers; other networks are shown pictures")
+    if network == "InterNet":
         with needing_torch():
             from handloom.evaluation.svegonet import ego_rows, evaluate_svegonet
         chosen = () if camera is None else (camera,)
@@ -112,16 +129,6 @@ def evaluate(
     with ProgressBar("videos") as progress:
         scores = run_evaluate(run, data, split, out, camera, device, precision, progress)
     print_rows(*score_rows(scores, out))
-
-
-def _network_of(run: Path) -> str:
-    """What config.json of a run or a folder of weights says; nothing where there is none."""
-    folder = run / "model" if (run / "model").is_dir() else run
-    if not (folder / "config.json").is_file():
-        return ""
-    with needing_torch():
-        from handloom.formats.weights import read_config
-    return str(read_config(folder)["model"])
 
 
 def import_weights(

@@ -137,6 +137,52 @@ def train_posegpt(
     _train(lambda **listeners: run_training(data, out, options, **listeners))
 
 
+def train_verbs(
+    data: tuple[Path, ...],
+    out: Path,
+    verbs: tuple[str, ...] = (),
+    poses: Path | None = None,
+    preset: Preset = "small",
+    split: str = "train",
+    epochs: int | None = None,
+    batch_clips: int | None = None,
+    learning_rate: float | None = None,
+    seed: int = 0,
+    device: Device = "auto",
+    checkpoint_minutes: float = 5.0,
+    max_steps: int | None = None,
+) -> None:
+    """Train MS-G3D to name the verb of a labelled segment from the joints of both hands; resumable.
+
+    Args:
+        data: Stores with labelled verbs; pictures are not needed.
+        out: Folder of the run: settings, log.csv, curves.html, checkpoints, and in the end model/.
+        verbs: To tell apart; by default all that the split has.
+        poses: Train on the joints of another store with the same recordings, or of a folder of results that are called
+            as they are; by default on the stores' own.
+        preset: paper, as Assembly101 trains it, for a GPU; or small, for 2 CPU cores.
+        split: Of the stores.
+        epochs: Instead of the preset's.
+        batch_clips: Segments of a step, over all processes, instead of the preset's.
+        learning_rate: Instead of the preset's.
+        seed: Of all chance.
+        device: Where to compute.
+        checkpoint_minutes: Time between two checkpoints.
+        max_steps: End after so many steps, as if interrupted.
+    """
+    with needing_torch():
+        from handloom.datasets.verb_segments import poses_of
+        from handloom.training.motion_run import MotionOptions
+        from handloom.training.verbs import train_verbs as run_training
+
+    options = MotionOptions(
+        preset, split, seed, epochs, batch_clips, learning_rate, device, checkpoint_minutes, max_steps
+    )
+    given = None if poses is None else lambda recordings: poses_of(recordings, poses)
+    about = "labels" if poses is None else str(poses)
+    _train(lambda **listeners: run_training(data, out, options, verbs, given, about, **listeners))
+
+
 def refine(
     result: tyro.conf.Positional[Path],
     out: Path | None = None,

@@ -20,12 +20,13 @@ FRAME_RATE = 30.0
 
 
 class MotionSegment(NamedTuple):
-    """A labelled stretch of frames, end exclusive; `noun` is the object of the action, "" if unknown."""
+    """A labelled stretch of frames, end exclusive; noun and verb of the action are "" if unknown."""
 
     label: str
     noun: str
     start: int
     end: int
+    verb: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +117,7 @@ def _recording(store: Store, item: StoredRecording) -> MotionRecording:
         joints, valid = resample_joints(times, joints, valid, even_times(0.0, float(times[-1]), FRAME_RATE))
     joints = np.where(valid[..., None], joints, np.nan)
     segments = tuple(
-        MotionSegment(s.label, s.noun or "", round(s.start * rate), min(round(s.end * rate), len(joints)))
+        MotionSegment(s.label, s.noun or "", round(s.start * rate), min(round(s.end * rate), len(joints)), s.verb or "")
         for s in item.segments
         if s.label is not None
     )

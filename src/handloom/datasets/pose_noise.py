@@ -1,6 +1,6 @@
-"""G-HTT's noise on observed hand motion (numbers as in the released code)."""
+"""Noise on hand motion: G-HTT's on what it observes (numbers as in the released code), and a tracker's errors."""
 
-from math import pi
+from math import exp, pi, sqrt
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +16,34 @@ VELOCITY_STD = pi / 144, 0.0075 * 10
 """1.25 degrees; 7.5 mm in the unit of the features, 10 per metre. Both per frame of spacing."""
 SHORT_OBSERVATION, SHORTEST = 0.25, 2
 """How often training observes fewer frames than there are, and the fewest."""
+
+ERROR_SECONDS = 0.3
+"""Made up: how long a tracker's error lasts. A tracker that smooths is wrong for a while, not from frame to frame."""
+SHARED = 0.5
+"""Made up: the share of a joint's squared error that all joints of its hand but the wrist have in common."""
+
+
+def tracker_errors(
+    frames: int, mpjpe_m: float, rate: float, rng: np.random.Generator
+) -> Float[np.ndarray, "frames 2 21 3"]:
+    """Errors of the joints of two hands whose wrist-relative MPJPE over all 42 joints is expected to be as said.
+
+    Normally distributed, alike in all directions, correlated over time as exp(-t / 0.3 s) (AR(1)). The wrist's own
+    error is as large as another joint's is beside it. A stand-in for a tracker: real ones err most along their line of
+    sight and where something hides the hand.
+    """
+    # The wrist has no error beside itself, and the mean length of a normal vector is sqrt(8 / pi) deviations.
+    std = mpjpe_m * 21 / 20 / sqrt(8 / pi)
+    keep = exp(-1 / (rate * ERROR_SECONDS))
+    steps = rng.normal(size=(frames, 2, 22, 3))
+    steps[1:] *= sqrt(1 - keep * keep)
+    for frame in range(1, frames):
+        steps[frame] += keep * steps[frame - 1]
+    own, common = steps[:, :, :21], steps[:, :, 21:]
+    errors = sqrt(1 - SHARED) * own + sqrt(SHARED) * common
+    wrist = own[:, :, :1]
+    errors[:, :, :1] = 0
+    return np.asarray(std * (errors + wrist))
 
 
 def add_pose_noise(

@@ -95,6 +95,11 @@ class Store:
         self.features: dict[str, Any] = self.info["features"]
         self.recordings: tuple[StoredRecording, ...] = _recordings(self.root, self.info, self.layout)
 
+    @property
+    def simulated(self) -> bool:
+        """Whether it was made by `handloom simulate`."""
+        return (self.root / "simulation.json").exists()
+
     def __len__(self) -> int:
         """Number of recordings."""
         return len(self.recordings)

@@ -124,7 +124,7 @@ def score_rows(scores: Scores, out: Path) -> tuple[str, Rows]:
 
 def _kind(store: Store) -> str:
     """Simulated data is called simulated: by itself where `simulate` wrote the store."""
-    return "simulated " if (store.root / "simulation.json").exists() else ""
+    return "simulated " if store.simulated else ""
 
 
 def _auc(value: float | None) -> str:

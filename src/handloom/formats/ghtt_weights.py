@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 
 from handloom.errors import InputError
-from handloom.formats.weights import load_pretrained, read_config
+from handloom.formats.weights import load_pretrained
+from handloom.formats.weights_config import read_config
 from handloom.models.ghtt_action import ActionBlock, ActionBlockConfig
 from handloom.models.ghtt_pose import PoseBlock, PoseBlockConfig
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from handloom import __version__
 from handloom.errors import InputError
 from handloom.formats.atomic import json_text, replacing, write_text
-from handloom.formats.text_files import parse_json, read_text
+from handloom.formats.weights_config import CONFIG, read_config
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+WEIGHTS = "model.safetensors"
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -68,21 +68,6 @@ def load_pretrained(
         raise InputError(f"{folder / CONFIG} does not describe a {name}: {failure}") from None
     load_exactly(model, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
     return model.to(device).eval()
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a weights folder. Raises InputError: missing or damaged."""
-    path = folder / CONFIG
-    if not path.is_file():
-        raise InputError(f"{folder} holds no {CONFIG}; give a folder with weights, e.g. RUN/model of a training run")
-    described = parse_json(path, read_text(path))
-    if not (
-        isinstance(described, dict)
-        and isinstance(described.get("model"), str)
-        and isinstance(described.get("config"), dict)
-    ):
-        raise InputError(f"{path} is damaged: expected an object with the fields model and config")
-    return described
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -90,7 +90,7 @@ class Loop(ABC):
     def __post_init__(self) -> None:
         recipe = self.recipe
         self.model.to(self.device)
-        self.optimizer = make_optimizer(self.model, recipe)
+        self.optimizer = self.make_optimizer()
         self.local_batch, rest = divmod(recipe.batch_clips, self.processes.count)
         if rest or not self.local_batch:
             raise TrainingError(
@@ -134,6 +134,14 @@ class Loop(ABC):
     @abstractmethod
     def places(self, batch: Any) -> list[str]:
         """Where the samples of a batch are from, for messages."""
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """See the function of this name."""
+        return make_optimizer(self.model, self.recipe)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step (from 0)."""
+        return learning_rate(self.recipe, step, self.steps_per_epoch)
 
     def begin_epoch(self) -> None:
         """Put the network into the mode in which it is trained: by default that of evaluation."""
@@ -199,7 +207,7 @@ class Loop(ABC):
 
     def _step(self, batch: Any) -> LossTerms:
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, self.place.step, self.steps_per_epoch)
+            group["lr"] = self.rate(self.place.step)
         return self.update(batch)
 
     def update(self, batch: Any) -> LossTerms:
@@ -242,7 +250,7 @@ class Loop(ABC):
     def _train_values(self, running: Float[Tensor, "2 terms"]) -> dict[str, float]:
         means = running[0] / running[1].clamp(min=1)
         values = dict(zip(self.terms, means.tolist()))
-        rate = learning_rate(self.recipe, self.place.step - 1, self.steps_per_epoch)
+        rate = self.rate(self.place.step - 1)
         return {"total": float((self.weights * means).sum()), **values, "learning_rate": rate}
 
     def _validate(self) -> None:

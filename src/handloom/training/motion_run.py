@@ -14,14 +14,15 @@ from handloom.datasets.store import Store
 from handloom.datasets.store_digest import store_digest
 from handloom.formats.tracks import read_any_track
 from handloom.progress import Progress, silent
-from handloom.training.ghtt_recipe import MotionRecipe
 from handloom.training.loop import LoopOptions
 from handloom.training.processes import Processes
 from handloom.training.run_folder import described
+from handloom.training.schedule import Schedule
 
 VALIDATION = "val"
 Item = TypeVar("Item", covariant=True)
 Sample = TypeVar("Sample", bound=tuple)
+Recipe = TypeVar("Recipe", bound=Schedule)
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class MotionOptions:
     checkpoint_minutes: float = 5.0
     max_steps: int | None = None
 
-    def applied(self, recipe: MotionRecipe) -> MotionRecipe:
+    def applied(self, recipe: Recipe) -> Recipe:
         """The recipe with what is given here."""
         given = {name: getattr(self, name) for name in ("epochs", "batch_clips", "learning_rate")}
         return replace(recipe, **{name: value for name, value in given.items() if value is not None})
@@ -62,7 +63,7 @@ class MotionOptions:
             progress=progress if shared.leads else silent,
         )
 
-    def about(self, config: Any, recipe: MotionRecipe, data: dict[str, Any], shared: Processes) -> dict[str, Any]:
+    def about(self, config: Any, recipe: Schedule, data: dict[str, Any], shared: Processes) -> dict[str, Any]:
         """All that the weights of a training depend on."""
         return {
             "model": described(config),

@@ -12,11 +12,13 @@ MOST_CLASSES = 60
 _CELL, _LETTER = 22, 6.3
 
 
-def confusion_matrix(counts: Int[np.ndarray, "A A"], names: tuple[str, ...]) -> str:
-    """True class down, predicted class across; the strength is the share of the true class's videos."""
+def confusion_matrix(
+    counts: Int[np.ndarray, "A A"], names: tuple[str, ...], unit: str = "video", what: str = "action"
+) -> str:
+    """True class down, predicted class across; the strength is the share of the true class's videos, or segments."""
     shown = _shown(counts)
     if not shown:
-        return '<p class="note">no labelled video</p>'
+        return f'<p class="note">no labelled {unit}</p>'
     left = 30 + _LETTER * max(len(names[i]) for i in shown)
     top, side = left * 0.82, _CELL * len(shown)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -36,12 +38,12 @@ def confusion_matrix(counts: Int[np.ndarray, "A A"], names: tuple[str, ...]) -> 
         f'<text class="axis" x="2" y="{top - 7:.1f}">true ↓ said →</text></svg>'
     )
     used = int((counts.sum(0) + counts.sum(1) > 0).sum())
-    note = f" {used} of {len(names)} actions occur." if used < len(names) else ""
+    note = f" {used} of {len(names)} {what}s occur." if used < len(names) else ""
     if len(shown) < used:
         note += f" Only the {len(shown)} with most mistakes are shown."
     return (
-        '<p class="note">Videos by true action (down) and the one said (across); blue is right, red is wrong, and '
-        f'the strength is the share of the true action\'s videos.{note}</p><div class="scroll">{svg}</div>'
+        f'<p class="note">{unit.capitalize()}s by true {what} (down) and the one said (across); blue is right, red is '
+        f'wrong, and the strength is the share of the true {what}\'s {unit}s.{note}</p><div class="scroll">{svg}</div>'
     )
 
 

@@ -1,0 +1,32 @@
+"""What weights are of, without reading them: config.json of their folder."""
+
+from pathlib import Path
+from typing import Any
+
+from handloom.errors import InputError
+from handloom.formats.text_files import parse_json, read_text
+
+CONFIG = "config.json"
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a weights folder. Raises InputError: missing or damaged."""
+    path = folder / CONFIG
+    if not path.is_file():
+        raise InputError(f"{folder} holds no {CONFIG}; give a folder with weights, e.g. RUN/model of a training run")
+    described = parse_json(path, read_text(path))
+    if not (
+        isinstance(described, dict)
+        and isinstance(described.get("model"), str)
+        and isinstance(described.get("config"), dict)
+    ):
+        raise InputError(f"{path} is damaged: expected an object with the fields model and config")
+    return described
+
+
+def network_of(run: Path) -> str | None:
+    """Name of the network in the folder of a run or of weights; None if it is none. Raises InputError: damaged."""
+    for folder in (run / "model", run):
+        if (folder / CONFIG).is_file():
+            return str(read_config(folder)["model"])
+    return None
