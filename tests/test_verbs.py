@@ -102,6 +102,18 @@ def test_every_verb_comes_as_often_and_cyclic_ones_in_parts():
     assert [int(plain[0, k].verb) for k in range(len(plain))] == [0, 1, 1, 0, 0]
 
 
+def test_simulated_poses_have_the_papers_verbs_and_are_called_simulated(tmp_path):
+    command = ["simulate", "assembly", "--no-pictures", "--out", str(tmp_path / "s"), "--subjects", "3"]
+    assert main([*command, "--repetitions", "1", "--seconds", "3", "--workers", "1"]) == 0
+    made = Store(tmp_path / "s")
+    assert made.simulated
+    assert {name for segment in made.recordings[0].segments for name in [segment.verb]} <= {
+        "pick up",
+        "position",
+        "screw",
+    }
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     out = tmp_path_factory.mktemp("store") / "s"

@@ -99,7 +99,7 @@ def evaluate_svegonet(
             said.append(network.hands(part.pictures[own], mirrored="mirrored" in way))
         progress(f"evaluate, {way}", len(parts), len(parts))
         found[way] = EgoHands(*(np.concatenate(values) for values in zip(*said)))
-    kind = "simulated " if (store.root / "simulation.json").exists() else ""
+    kind = "simulated " if store.simulated else ""
     scores: dict[str, Any] = {
         "network": network.name,
         "data": f"{kind}{store.layout.dataset} ({data.name}), split {split}, cameras {', '.join(chosen)}",

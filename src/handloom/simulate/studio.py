@@ -121,6 +121,9 @@ def simulate_poses(
     source = Simulation(rig, options)
     source.with_pictures = False
     done = prepare_episodes(source, out, options.size, (), workers, progress)
+    about = {"rig": rig, **asdict(options), "seconds": source.seconds, "pictures": False}
+    about |= {"recordings": done.recordings, "frames": done.frames}
+    write_text(out / DONE, json_text(about, indent=1) + "\n")
     return Simulated(out, done.recordings, done.frames, done.found)
 
 
