@@ -12,8 +12,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 .PHONY: demo test clean
 
-# Another seed than that of the recordings that the weights were trained on: another person, another scene. Right-handed:
-# the model card (src/handloom/weights/htt) says what the left-handed get.
+# Another seed than that of the recordings that the weights were trained on: another person, another scene.
 demo: .venv/installed
 ifdef VIDEO
 	$(BIN)/handloom track "$(VIDEO)" --out "$(OUT)" --overwrite
