@@ -17,7 +17,9 @@ from handloom.annotate.capture import Captures
 from handloom.annotate.labels import Labels
 from handloom.annotate.options import AnnotateOptions
 from handloom.annotate.pool import local_engine
+from handloom.annotate.run import STAGES
 from handloom.annotate.source import annotated_episode
+from handloom.benchmarks import annotate as benchmark
 from handloom.cli import main
 from handloom.datasets.store import Store
 from handloom.errors import CalibrationError, InputError
@@ -370,3 +372,17 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path, monkeypatch):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert (peaks[2] - peaks[1]) / 120 < 10_000  # the two pictures of a frame take 460,800 bytes
+
+
+def test_capacity_is_counted_from_what_one_capture_took(tmp_path, monkeypatch):
+    scene = make_capture(tmp_path / "take", hands(20), ring(3))
+    monkeypatch.setattr(detecting, "MediaPipeDetector", scene.detector)
+    seconds, frames, pictures = benchmark._measured(tmp_path / "take", USUAL)
+    assert (frames, pictures) == (20, 60)
+    assert tuple(seconds) == STAGES
+    assert all(spent > 0 for spent in seconds.values())
+    rows = dict(benchmark.capacity({"detect": 3.0, "solve": 1.0}, 10, 40, 8_640_000, 12.0, 4))
+    assert rows["detect"].split() == ["3.3", "frames/s", "13.3", "pictures/s", "75.0", "%"]
+    assert rows["all stages"].split()[:4] == ["2.5", "frames/s", "10.0", "pictures/s"]
+    assert rows["8,640,000 pictures"] == "240 core-hours"
+    assert rows["in 12 h"] == "20 cores: 5 machines of 4"

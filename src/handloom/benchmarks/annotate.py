@@ -3,6 +3,7 @@
 import math
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -40,6 +41,12 @@ def measure_annotate(
     # Linear algebra takes as many threads as were allowed when it was loaded.
     with single_threaded_children(), ProcessPoolExecutor(1, get_context("spawn"), exit_with_parent) as alone:
         seconds, frames, pictures = alone.submit(_measured, capture, options).result()
+    rows = capacity(seconds, frames, pictures, images, hours, cores)
+    return f"{capture}: {frames} frames, {pictures} pictures, on one core", rows
+
+
+def capacity(seconds: Mapping[str, float], frames: int, pictures: int, images: int, hours: float, cores: int) -> Rows:
+    """Rates of stages that took so many seconds, and what `images` pictures take at these rates."""
     rows: Rows = []
     for stage, spent in [*seconds.items(), ("all stages", sum(seconds.values()))]:
         rates = f"{frames / spent:9,.1f} frames/s   {pictures / spent:9,.1f} pictures/s"
@@ -48,7 +55,7 @@ def measure_annotate(
     needed = core_s / (3600 * hours)
     rows.append((f"{images:,} pictures", f"{core_s / 3600:,.0f} core-hours"))
     rows.append((f"in {hours:g} h", f"{math.ceil(needed):,} cores: {math.ceil(needed / cores):,} machines of {cores}"))
-    return f"{capture}: {frames} frames, {pictures} pictures, on one core", rows
+    return rows
 
 
 def _measured(capture: Path, options: AnnotateOptions) -> tuple[dict[str, float], int, int]:
