@@ -136,6 +136,24 @@ def test_forecasts_begin_where_the_track_ends(forecaster, seconds):
     np.testing.assert_allclose(alone.joints_m[0], found.joints_m[0], atol=1e-6)
 
 
+def test_futures_keep_the_shape_of_the_hands(forecaster):
+    """What the network gets wrong about the hands' shape at the end is taken off every frame."""
+    from handloom.datasets.motions import motion_of_track
+    from handloom.forecast.forecaster import Forecaster, last_clip, own_shape
+
+    motion = motion_of_track(make_track(60, gaps=False), "track").motion
+    plain = Forecaster(forecaster.pose, keep_shape=False)
+    kept, bare = (f.predict(motion, 20, 1, "a")[0][0] for f in (forecaster, plain))
+    wrong = np.linalg.norm(own_shape(forecaster.pose, last_clip(motion, 16)).reshape(2, 21, 3), axis=-1)
+    assert wrong.mean() > 0.1
+    sizes = motion.sizes_m[-16:].mean(0)
+    np.testing.assert_allclose(
+        np.linalg.norm(kept - bare, axis=-1), np.tile(wrong * sizes[:, None], (20, 1, 1)), atol=1e-9
+    )
+    unseen = motion.part(slice(-16, None)).without(np.ones((16, 2), bool))
+    assert (own_shape(forecaster.pose, last_clip(unseen, 16)) == 0).all()
+
+
 def test_the_long_path_goes_by_way_of_the_action(forecaster):
     track = make_track(200, gaps=False)
     found = forecaster.forecast(track, 3.0, samples=3)
@@ -389,3 +407,23 @@ def test_damaged_forecasts_are_refused(tmp_path):
         read_futures(tmp_path / "forecast.parquet")
     with pytest.raises(InputError, match="does not exist"):
         read_futures(tmp_path / "none.parquet")
+
+
+def test_the_weights_that_come_with_handloom():
+    """Small, with a card, and of use: a made-up hand that jitters is refined, a forecast begins where it ends."""
+    from handloom.forecast.forecaster import Forecaster
+    from handloom.forecast.refine import Refiner
+    from handloom.forecast.shipped import SHIPPED
+    from handloom.metrics.motion import acceleration_errors
+
+    assert sum(path.stat().st_size for path in SHIPPED.rglob("*")) < 20e6
+    assert "simulated" in (SHIPPED / "README.md").read_text()
+    true, noisy = make_track(90, gaps=False, noise_m=0), make_track(90, gaps=False, noise_m=0.003)
+    refined = Refiner.from_pretrained(device="cpu").refine(noisy)
+    errors = [acceleration_errors(t.joints_m, true.joints_m, t.valid, 30.0).mean() for t in (noisy, refined)]
+    assert errors[1] < 0.3 * errors[0]
+    apart = [np.linalg.norm(t.joints_m - true.joints_m, axis=-1).mean() for t in (noisy, refined)]
+    assert apart[1] < 0.8 * apart[0]
+    futures = Forecaster.from_pretrained(device="cpu").forecast(true, 0.2, samples=2)
+    step = np.linalg.norm(futures.joints_m[0, 0] - true.joints_m[-1], axis=-1)
+    assert step.max() < 0.03

@@ -89,7 +89,7 @@ def test_a_window_is_what_the_recording_holds(store):
 
 @needs_torch
 @pytest.mark.parametrize("level", ["mid", "pose"])
-def test_block_a_learns_which_action_it_is(store, pose, tmp_path, level):
+def test_block_a_learns_which_action_it_is(store, pose, tmp_path, level, capsys):
     from handloom.formats.ghtt_weights import has_action_block, load_action_block, load_pose_block
     from handloom.training.ghtt_action import train_ghtt_action
     from handloom.training.motion_run import MotionOptions
@@ -108,6 +108,11 @@ def test_block_a_learns_which_action_it_is(store, pose, tmp_path, level):
     assert all(torch.equal(frozen[name], original[name]) for name in original)
     with pytest.raises(InputError, match="holds block P alone"):
         load_action_block(pose)
+    if level == "mid":
+        assert main(["bench", "recognise", str(store), "--weights", str(folder)]) == 0
+        said = capsys.readouterr().out
+        assert "2; 0 more have labels that the weights do not know" in said
+        assert "chance 50.0 %" in said
 
 
 @needs_torch

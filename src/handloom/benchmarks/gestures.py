@@ -1,10 +1,11 @@
-"""`handloom bench gestures`: block A trained on half of the labelled runs of logs, tested on the others."""
+"""`handloom bench recognise` and `gestures`: block A on labelled segments, as it is or trained on half of them."""
 
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -13,12 +14,14 @@ from handloom.datasets.motions import MotionRecording, MotionSegment
 from handloom.errors import InputError
 from handloom.forecast.shipped import weights_folder
 from handloom.formats.ghtt_weights import load_action_block, load_pose_block
+from handloom.models.ghtt_action import ActionBlock
+from handloom.models.ghtt_pose import PoseBlock
 from handloom.rows import Rows
 from handloom.training.action_samples import ActionSamples
 from handloom.training.ghtt_action import ActionForward, train_ghtt_action
 from handloom.training.motion_run import MotionOptions, stacked
 
-EPOCHS, BATCH = 150, 4
+EPOCHS, BATCH, AT_ONCE = 150, 4, 64
 
 
 def measure_gestures(paths: Sequence[Path], pose: Path | None, epochs: int = EPOCHS) -> tuple[str, Rows]:
@@ -35,21 +38,58 @@ def measure_gestures(paths: Sequence[Path], pose: Path | None, epochs: int = EPO
         weights = train_ghtt_action([], folder, Path(run), options, more=trained)
         assert weights is not None
         block = load_action_block(weights)
-    samples = ActionSamples(tested, block.config, load_pose_block(folder), None)
-    first = five = 0
-    with torch.inference_mode():
-        for batch in stacked(samples, [(0, k) for k in range(len(samples))], len(samples)):
-            _, _, mean, _ = ActionForward(block)(batch._replace(noise=torch.zeros_like(batch.noise)), True)
-            order = block.logits(mean, block.labels()).argsort(-1, descending=True)
-            hit = order == batch.action[:, None]
-            first, five = int(hit[:, 0].sum()), int(hit[:, :5].any(1).sum())
-    count = len(samples)
+    found = _accuracy(tested, block, load_pose_block(folder))
     return "Gestures of runs that were not trained on", [
         ("labels", ", ".join(block.config.actions)),
-        ("runs trained on, tested", f"{_runs(trained)}, {count}"),
-        ("top-1", f"{100 * first / count:.0f} % (chance {100 / len(block.config.actions):.0f} %)"),
-        ("top-5", f"{100 * five / count:.0f} %"),
+        ("runs trained on, tested", f"{_runs(trained)}, {found.count}"),
+        *found.rows(len(block.config.actions)),
     ]
+
+
+def measure_recognition(paths: Sequence[Path], weights: Path | None, split: str) -> tuple[str, Rows]:
+    """Top-1 and top-5 of trained weights on labelled segments, each as one action; the true object is told.
+
+    Raises:
+        InputError: no segment has a label that the weights know.
+    """
+    folder = weights_folder(weights)
+    block = load_action_block(folder)
+    known, unknown = [], 0
+    for recording in motion_recordings(paths, split):
+        segments = tuple(segment for segment in recording.segments if segment.label in block.config.actions)
+        unknown += len(recording.segments) - len(segments)
+        known.append(replace(recording, segments=segments))
+    if not _runs(known):
+        raise InputError(f"no labelled segment has one of the {len(block.config.actions)} actions of these weights")
+    found = _accuracy(known, block, load_pose_block(folder))
+    return f"Actions in {len(known)} recordings", [
+        ("segments", f"{found.count}; {unknown} more have labels that the weights do not know"),
+        *found.rows(len(block.config.actions)),
+    ]
+
+
+class _Accuracy(NamedTuple):
+    first: int
+    five: int
+    count: int
+
+    def rows(self, labels: int) -> Rows:
+        return [
+            ("top-1", f"{100 * self.first / self.count:.1f} % (chance {100 / labels:.1f} %)"),
+            ("top-5", f"{100 * self.five / self.count:.1f} %"),
+        ]
+
+
+@torch.inference_mode()
+def _accuracy(recordings: Sequence[MotionRecording], block: ActionBlock, pose: PoseBlock) -> _Accuracy:
+    samples = ActionSamples(recordings, block.config, pose, None)
+    first = five = 0
+    for batch in stacked(samples, [(0, k) for k in range(len(samples))], AT_ONCE, keep_last=True):
+        _, _, mean, _ = ActionForward(block)(batch._replace(noise=torch.zeros_like(batch.noise)), True)
+        order = block.logits(mean, block.labels()).argsort(-1, descending=True)
+        hit = order == batch.action[:, None]
+        first, five = first + int(hit[:, 0].sum()), five + int(hit[:, :5].any(1).sum())
+    return _Accuracy(first, five, len(samples))
 
 
 def halves(recordings: Sequence[MotionRecording]) -> tuple[list[MotionRecording], list[MotionRecording]]:

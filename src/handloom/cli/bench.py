@@ -237,6 +237,24 @@ def bench_blend(
     print_rows(*measure_blends(recordings, weights, split, limit, pairs))
 
 
+@bench.command(name="recognise")
+def bench_recognise(
+    recordings: tyro.conf.Positional[tuple[Path, ...]], weights: Path | None = None, split: str = "test"
+) -> None:
+    """Accuracy of G-HTT's actions on labelled segments.
+
+    Args:
+        recordings: Labelled ones: stores, results.
+        weights: As for `bench forecast`.
+        split: Of stores.
+    """
+    with needing_torch():
+        from handloom.benchmarks.gestures import measure_recognition
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_recognition(recordings, weights, split))
+
+
 @bench.command(name="gestures")
 def bench_gestures(recordings: tyro.conf.Positional[tuple[Path, ...]], pose: Path | None = None) -> None:
     """Train G-HTT's block A on half of the labelled runs of recordings, and test it on the others.

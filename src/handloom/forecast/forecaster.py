@@ -18,7 +18,7 @@ from handloom.forecast.shipped import weights_folder
 from handloom.formats.ghtt_weights import has_action_block, load_action_block, load_pose_block
 from handloom.futures import Futures
 from handloom.geometry import apply_rigid, invert_rigid
-from handloom.geometry.motion_features import HandMotion, joints_from_features
+from handloom.geometry.motion_features import LOCAL_JOINTS, HandMotion, joints_from_features, unit_palms
 from handloom.hands import HandTrack
 from handloom.models.ghtt_action import ActionBlock
 from handloom.models.ghtt_pose import PoseBlock
@@ -27,6 +27,8 @@ Way = Literal["auto", "a", "b"]
 SPREAD = 5.0
 """Standard deviations per unit of noise of a sample, as in the authors' code (the paper says 5 times the variance)."""
 SHORTEST_OBSERVATION = 2
+SHAPE_FRAMES = 4
+"""Over which a difference of shape is averaged: fingers move, trackers jitter."""
 
 
 class Forecaster:
@@ -37,17 +39,24 @@ class Forecaster:
         action: block A, for path P.b.
         device: where to compute.
         spread: how far samples lie from the mean.
+        keep_shape: what block P gets wrong about the hands in the last observed frames it will get wrong behind them,
+            too: take it off. The paper does not.
 
     Raises:
         InputError: blocks that do not belong together, or a negative spread.
     """
 
     def __init__(
-        self, pose: PoseBlock, action: ActionBlock | None = None, device: Device = "cpu", spread: float = SPREAD
+        self,
+        pose: PoseBlock,
+        action: ActionBlock | None = None,
+        device: Device = "cpu",
+        spread: float = SPREAD,
+        keep_shape: bool = True,
     ) -> None:
         if not spread >= 0:
             raise InputError(f"the spread of samples must not be negative, found {spread:g}")
-        self.pose, self.spread = pose.to(choose_device(device)).eval(), spread
+        self.pose, self.spread, self.keep_shape = pose.to(choose_device(device)).eval(), spread, keep_shape
         self.recogniser = None if action is None else Recogniser(pose, action, device)
 
     @classmethod
@@ -151,6 +160,8 @@ class Forecaster:
         else:
             clips = -(-len(motion.present) // t)
             features = self._long(motion, noise, np.full(clips, -1) if objects is None else objects, phase)
+        if self.keep_shape:
+            features[..., LOCAL_JOINTS] += own_shape(self.pose, last_clip(motion, t))
         sizes = np.array([_mean(motion.sizes_m[-t:, hand], motion.present[-t:, hand]) for hand in range(2)])
         joints = joints_from_features(features[:, :frames], motion.camera_from_hand[-1], sizes[None])
         return np.where(recent[..., None], joints, np.nan), recent
@@ -233,6 +244,15 @@ class Forecaster:
         seconds = len(motion.present) / self.pose.config.frame_rate
         observed = track[int(np.searchsorted(track.times_s, track.times_s[-1] - seconds)) :]
         return self.recogniser.object_rows(observed, clips, name)
+
+
+@torch.inference_mode()
+def own_shape(block: PoseBlock, clip: MotionClips) -> Float[np.ndarray, "126"]:
+    """How the last frames of one clip differ from what block P makes of them; 0 for joints that are not known."""
+    refined = unit_palms(block.refined(encode(block, clip.features, clip.known)).double()).cpu().numpy()
+    known = np.repeat(clip.known[0, -SHAPE_FRAMES:], 3, -1)
+    apart = (clip.features[0] - refined[0])[-SHAPE_FRAMES:, LOCAL_JOINTS]
+    return np.asarray((apart * known).sum(0) / np.maximum(known.sum(0), 1))
 
 
 def last_clip(motion: HandMotion, t: int) -> MotionClips:

@@ -197,7 +197,8 @@ def _train(
 
 
 def _models(table: GenerationTable, folders: Mapping[str, Path], device: Device) -> dict[str, Generate]:
-    forecaster = Forecaster(load_pose_block(folders["pose"]), load_action_block(folders["action"]), device)
+    pose, action = load_pose_block(folders["pose"]), load_action_block(folders["action"])
+    forecaster = Forecaster(pose, action, device, keep_shape=False)
     where = choose_device(device)
     models: dict[str, Generate] = {}
     if GPT in table.published:
