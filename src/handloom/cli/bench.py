@@ -147,7 +147,8 @@ def bench_forecast(
 
     Args:
         recordings: Stores, results, recordings of a Leap Motion (.json, .json.xz) or HoloLens (.csv).
-        weights: Folder of a run of ghtt-pose or ghtt-action; none come with this version of Handloom.
+        weights: Folder of a run of ghtt-pose or ghtt-action; by default those that come with Handloom, trained on
+            simulated hands.
         split: Of stores.
         limit: Measure on so many recordings, evenly chosen.
         samples: Futures of which the best is shown, too.
@@ -261,7 +262,8 @@ def bench_gestures(recordings: tyro.conf.Positional[tuple[Path, ...]], pose: Pat
 
     Args:
         recordings: Labelled ones: logs of a HoloLens (.csv), stores.
-        pose: Folder of a run of ghtt-pose; none come with this version of Handloom.
+        pose: Folder of a run of ghtt-pose; by default those that come with Handloom, trained on
+            simulated hands.
     """
     with needing_torch():
         from handloom.benchmarks.gestures import measure_gestures

@@ -199,7 +199,8 @@ def refine(
         result: Result folder of `handloom track`, its hands.parquet, or a recording of a Leap Motion or HoloLens.
         out: Folder for hands.parquet, overlay.mp4, report.html and run.json; by default the result's name with
             -refined.
-        weights: Folder of a run of ghtt-pose or ghtt-action; none come with this version of Handloom.
+        weights: Folder of a run of ghtt-pose or ghtt-action; by default those that come with Handloom, trained on
+            simulated hands.
         video: The video, where it is not where run.json says.
         overlay: Write overlay.mp4, where there is a video.
         report: Write report.html.
@@ -236,7 +237,8 @@ def recognise(
         result: Result folder of `handloom track`, its hands.parquet, or a recording of a Leap Motion or HoloLens.
         out: Folder for hands.parquet with the actions, actions.parquet with the scores of all clips, overlay.mp4,
             report.html and run.json; by default the result's name with -actions.
-        weights: Folder of a run of ghtt-action; none come with this version of Handloom.
+        weights: Folder of a run of ghtt-action; by default those that come with Handloom, trained on
+            simulated hands.
         object_name: What is in the hands; by default what the result says.
         whole: The result shows one action from its start to its end.
         threshold: A clip whose likeliest action is less likely than this (0 ... 1) is unknown.
@@ -281,7 +283,8 @@ def forecast(
         samples: Number of futures; the first is the mean.
         out: Folder for forecast.parquet, fan.png, hands.parquet (what was observed) and run.json; by default the
             result's name with -forecast. Look at it with `handloom view`.
-        weights: Folder of a run of ghtt-pose or ghtt-action; none come with this version of Handloom.
+        weights: Folder of a run of ghtt-pose or ghtt-action; by default those that come with Handloom, trained on
+            simulated hands.
         path: a, from pose to pose; b, by way of the action, up to 9 s; auto takes b beyond 2 s.
         at_s: Predict from this time on; what the result holds behind it is compared with, not looked at.
         object_name: What is in the hands; by default what the result says.
