@@ -41,7 +41,7 @@ def measure_gestures(paths: Sequence[Path], pose: Path | None, epochs: int = EPO
     found = _accuracy(tested, block, load_pose_block(folder))
     return "Gestures of runs that were not trained on", [
         ("labels", ", ".join(block.config.actions)),
-        ("runs trained on, tested", f"{_runs(trained)}, {found.count}"),
+        ("runs trained on, tested", f"{_runs(trained)}, {found.segments}"),
         *found.rows(len(block.config.actions)),
     ]
 
@@ -63,7 +63,7 @@ def measure_recognition(paths: Sequence[Path], weights: Path | None, split: str)
         raise InputError(f"no labelled segment has one of the {len(block.config.actions)} actions of these weights")
     found = _accuracy(known, block, load_pose_block(folder))
     return f"Actions in {len(known)} recordings", [
-        ("segments", f"{found.count}; {unknown} more have labels that the weights do not know"),
+        ("segments", f"{found.segments}; {unknown} more have labels that the weights do not know"),
         *found.rows(len(block.config.actions)),
     ]
 
@@ -71,12 +71,12 @@ def measure_recognition(paths: Sequence[Path], weights: Path | None, split: str)
 class _Accuracy(NamedTuple):
     first: int
     five: int
-    count: int
+    segments: int
 
     def rows(self, labels: int) -> Rows:
         return [
-            ("top-1", f"{100 * self.first / self.count:.1f} % (chance {100 / labels:.1f} %)"),
-            ("top-5", f"{100 * self.five / self.count:.1f} %"),
+            ("top-1", f"{100 * self.first / self.segments:.1f} % (chance {100 / labels:.1f} %)"),
+            ("top-5", f"{100 * self.five / self.segments:.1f} %"),
         ]
 
 
