@@ -82,7 +82,7 @@ class SVEgoNet:
         confidence: list[np.ndarray] = []
         hands: list[np.ndarray] = []
         for start in range(0, len(pictures), CHUNK):
-            part = torch.from_numpy(np.ascontiguousarray(pictures[start : start + CHUNK])).to(self._device)
+            part = torch.from_numpy(np.array(pictures[start : start + CHUNK])).to(self._device)
             output = self._model((part[:, None].float() / 255).expand(-1, 3, -1, -1))
             for kept, values in zip((joints, confidence), joints_of(output)):
                 kept.append(values.cpu().numpy())
