@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from fractions import Fraction
 
 import cv2
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from handloom.datasets.prepare import open_dataset
+from handloom.datasets.store import Store
 from handloom.errors import InputError, OutputError
 from handloom.geometry import Pinhole
 from handloom.simulate import studio
@@ -141,6 +143,24 @@ def test_another_version_does_not_go_on_with_what_was_begun(h2o_tree, tmp_path, 
         OutputError, match=r"out.part was begun by another version of Handloom; finish it with that one"
     ):
         simulate("h2o", tmp_path / "out", options)
+
+
+def test_every_so_many_th_frame_alone_is_drawn_and_is_what_it_would_be_among_all(tmp_path):
+    whole, options = Simulation("h2o", Options(**TINY)), Options(every=15, cameras=("cam4",), **TINY)
+    name = whole.names[0]
+    assert simulate("h2o", tmp_path / "out", options).frames == 4
+    found, expected = Store(tmp_path / "out").episode(0), whole.read(name)
+    assert found.name == name
+    assert found.frame_rate == 2
+    np.testing.assert_allclose(found.hands.times_s, expected.hands.times_s[[0, 15]], atol=1e-6)
+    np.testing.assert_allclose(found.hands.joints_m, expected.hands.joints_m[[0, 15]], atol=1e-6)
+    few = Simulation("h2o", options).read(name).streams[0].pictures
+    many = Simulation("h2o", replace(options, every=1)).read(name).streams[0].pictures
+    assert (few.picture(1) == many.picture(15)).all()
+    with pytest.raises(InputError, match="every must divide the 30 frames per second of the rig 'h2o', found 7"):
+        Simulation("h2o", Options(every=7, **TINY))
+    with pytest.raises(InputError, match="only the native layout keeps every so many-th frame, and without dropped"):
+        Simulation("h2o", Options(every=3, layout=Layout.H2O, **TINY))
 
 
 def test_cameras_are_chosen_without_changing_what_they_see(tmp_path):

@@ -28,6 +28,7 @@ STAGES = {
     "annotate-detect": "finding hands",
     "annotate-hands": "left and right",
     "annotate-triangulate": "triangulating",
+    "annotate-refine": "looking again",
     "annotate-solve": "solving",
 }
 

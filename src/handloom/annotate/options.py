@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from handloom.errors import InputError
 
@@ -27,6 +28,10 @@ class AnnotateOptions:
         trust_calibration: go on with cameras that do not agree.
         shard_frames: frames of one shard, the unit of work. Results depend on it a little: every shard has a detector
             of its own.
+        network: folder of a trained MVExoNet, which sees every triangulated hand again in all cameras; without, the
+            labels are those of the detector and of geometry.
+        rounds: how often the network looks, each time where it found the hand before.
+        device: where it computes.
         smooth_hz: at the end, remove motion faster than this many hertz; off by default.
     """
 
@@ -42,6 +47,9 @@ class AnnotateOptions:
     threshold_px: float | None = None
     trust_calibration: bool = False
     shard_frames: int = 240
+    network: Path | None = None
+    rounds: int = 3
+    device: Literal["auto", "cpu", "cuda", "mps"] = "cpu"
     smooth_hz: float | None = None
 
     def __post_init__(self) -> None:
@@ -49,6 +57,8 @@ class AnnotateOptions:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be a positive number, found {value:g}")
+        if not 1 <= self.rounds <= 20:
+            raise InputError(f"the network looks 1 to 20 times, found {self.rounds} rounds")
         if not 0 <= self.min_confidence <= 1:
             raise InputError(f"the confidence threshold must lie between 0 and 1, found {self.min_confidence:g}")
         if not 1 <= self.max_hands <= 16:

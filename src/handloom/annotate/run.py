@@ -16,6 +16,7 @@ from handloom.annotate.detect import Detections, DetectTask, detect
 from handloom.annotate.labels import Labels, clean_labels, metric_scale, palm_length
 from handloom.annotate.options import AnnotateOptions
 from handloom.annotate.pool import Engine
+from handloom.annotate.refine import REFINED, RefineTask, refine_shard
 from handloom.annotate.report import check_agreement, summary_of
 from handloom.annotate.review import EDITS, Edits, corrected, seen_in
 from handloom.annotate.shards import BlockTask, cluster_shard, solve_shard, surroundings, triangulate_shard
@@ -29,8 +30,9 @@ from handloom.formats.text_files import parse_json, read_text
 from handloom.hands import ScaleSource
 from handloom.progress import Progress, silent
 from handloom.skeleton import bone_lengths
+from handloom.video.digest import file_digest
 
-STAGES = ("detect", "sync", "hands", "triangulate", "solve", "label", "store")
+STAGES = ("detect", "sync", "hands", "triangulate", "refine", "solve", "label", "store")
 VERSION = 1
 """Raised when a stage's result changes, so that older results are made again."""
 _THRESHOLD_SHARE = 0.015
@@ -39,6 +41,7 @@ _FOLDERS = {
     "sync": ("sync.npz",),
     "hands": ("clusters", "hands"),
     "triangulate": ("points",),
+    "refine": ("scale.npz", REFINED),
     "solve": ("bones.npz", "joints"),
     "label": ("labels.npz", "report.json"),
     "store": (),
@@ -114,6 +117,7 @@ class RecordingStages:
             ("sync", (calibration, cameras, options.sync, options.max_offset_s, self.threshold_px)),
             ("hands", ()),
             ("triangulate", ()),
+            ("refine", self._network()),
             ("solve", (options.unit_m, options.hand_size_mm)),
             ("label", (options.smooth_hz, Edits(self.folder).frames)),
         ):
@@ -128,7 +132,8 @@ class RecordingStages:
         found = self.synchronise()
         clock = timeline(self.cameras, found.offsets)
         check_agreement(self.cameras, found, self.threshold_px / 2, self.options)
-        for stage, work in (("hands", self.associate), ("triangulate", self.triangulate), ("solve", self.solve)):
+        works = (self.associate, self.triangulate, self.refine, self.solve)
+        for stage, work in zip(("hands", "triangulate", "refine", "solve"), works):
             if stage not in wanted:
                 return None
             work(clock)
@@ -186,13 +191,47 @@ class RecordingStages:
         """Stage 3."""
         self._blocks("annotate-triangulate", "triangulate", "points", triangulate_shard, clock)
 
+    def refine(self, clock: Timeline) -> None:
+        """Stage 4; nothing without a network."""
+        made_of, options = self.made_of["refine"], self.options
+        if options.network is None:
+            return
+        unit_m = float(self._measured("scale.npz", made_of, clock, "points")["unit_m"])
+        todo = [b for b in self.blocks(len(clock.times_s)) if not stands(block_path(self.folder / REFINED, b), made_of)]
+        tasks = [
+            RefineTask(
+                self._task(clock, block, made_of), self.cameras, options.network, options.rounds, unit_m, options.device
+            )
+            for block in todo
+        ]
+        self._do("annotate-refine", refine_shard, tasks)
+
     def solve(self, clock: Timeline) -> None:
-        """Stage 4."""
-        path, made_of = self.folder / "bones.npz", self.made_of["solve"]
+        """Stage 5."""
+        self._measured("bones.npz", self.made_of["solve"], clock, self._source)
+        self._blocks("annotate-solve", "solve", "joints", solve_shard, clock)
+
+    @property
+    def _source(self) -> str:
+        return "points" if self.options.network is None else REFINED
+
+    def _network(self) -> tuple[object, ...]:
+        """What the network's result depends on."""
+        options = self.options
+        if options.network is None:
+            return ()
+        parts = [options.network / name for name in ("config.json", "model.safetensors")]
+        if missing := next((part for part in parts if not part.is_file()), None):
+            raise InputError(
+                f"{missing} is missing; give a folder of MVExoNet's weights, e.g. RUN/model of a training run"
+            )
+        return tuple(file_digest(part) for part in parts), options.rounds
+
+    def _measured(self, name: str, made_of: str, clock: Timeline, source: str) -> dict[str, np.ndarray]:
+        """Lengths of bones, of the palm, and the scale, by the joints of a stage."""
+        path = self.folder / name
         if not stands(path, made_of):
-            parts = [
-                load_stage(block_path(self.folder / "points", b))["joints"] for b in self.blocks(len(clock.times_s))
-            ]
+            parts = [load_stage(block_path(self.folder / source, b))["joints"] for b in self.blocks(len(clock.times_s))]
             bones = np.concatenate([bone_lengths(part).reshape(-1, 20) for part in parts])
             if not np.isfinite(bones).any():
                 raise InputError(
@@ -207,11 +246,11 @@ class RecordingStages:
             palm = palm_length(lengths)
             unit_m, source = metric_scale(lengths, known, self.options.hand_size_mm, float(np.median(sizes)), palm)
             arrays = {"lengths": lengths, "palm": palm, "unit_m": unit_m, "source": str(source)}
-            save_stage(path, made_of, {name: np.asarray(value) for name, value in arrays.items()})
-        self._blocks("annotate-solve", "solve", "joints", solve_shard, clock)
+            save_stage(path, made_of, {key: np.asarray(value) for key, value in arrays.items()})
+        return load_stage(path)
 
     def label(self, clock: Timeline, found: Agreement) -> dict[str, Any]:
-        """Stage 5."""
+        """Stage 6."""
         path, about = self.folder / "labels.npz", self.folder / "report.json"
         if not stands(path, self.made_of["label"]) or not about.is_file():
             parts = [load_stage(block_path(self.folder / "joints", b)) for b in self.blocks(len(clock.times_s))]
@@ -277,6 +316,7 @@ class RecordingStages:
             self.threshold_px,
             made_of,
             clock.step_s,
+            self._source if around else "points",
         )
 
     def _detections(self) -> list[Detections]:

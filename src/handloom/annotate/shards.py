@@ -36,6 +36,7 @@ class BlockTask:
         threshold_px: see the options.
         made_of: digest to write.
         step_s: time from frame to frame.
+        source: folder of the points that are solved: triangulated ones, or a network's, which then count as they are.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class BlockTask:
     threshold_px: float
     made_of: str
     step_s: float
+    source: str = "points"
 
     def found(self) -> list[Found]:
         """Stage 1's result for the frames of the block."""
@@ -89,15 +91,18 @@ def solve_shard(task: BlockTask) -> None:
     size = task.size
     first = around.start // size * size
     starts = range(first, around.stop, size)
-    parts = [load_stage(block_path(task.folder / "points", range(start, task.length))) for start in starts]
+    parts = [load_stage(block_path(task.folder / task.source, range(start, task.length))) for start in starts]
     frames_of = {name: np.concatenate([part[name] for part in parts], _FRAME_AXIS[name]) for name in _FRAME_AXIS}
     data = _cut(frames_of, slice(around.start - first, around.stop - first))
     bones = load_stage(task.folder / "bones.npz")
     inner = slice(task.block.start - around.start, task.block.stop - around.start)
     joints = np.full_like(data["joints"], np.nan)
-    weight = np.where(data["believed"], data["weight"], 0.0)
+    anchored = task.source != "points"
+    weight = np.where(data["believed"] & (not anchored), data["weight"], 0.0)
     for hand in range(len(HANDS)):
         shown = np.asarray((weight[:, :, hand] > 0).any((0, 2)))
+        if anchored:
+            shown = np.asarray(np.isfinite(data["joints"][:, hand]).all((1, 2)))
         for frames in stretches(shown, _LONGEST_GAP):
             rows = slice(frames.start, frames.stop)
             start = started(data["joints"][rows, hand])
@@ -111,6 +116,7 @@ def solve_shard(task: BlockTask) -> None:
                 bones["lengths"],
                 float(bones["palm"]),
                 task.step_s,
+                data["joints"][rows, hand] if anchored else None,
             )
             joints[rows, hand] = solve(problem, start)
     joints = joints[inner]

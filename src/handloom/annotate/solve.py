@@ -19,6 +19,8 @@ BONE_SIGMA = 0.025
 """What a bone may differ from its length, in palm lengths: 2 mm."""
 ACCELERATION_SIGMA = 220.0
 """Acceleration of a joint, in palm lengths per second squared: 20 m/s^2."""
+ANCHOR_SIGMA = 0.05
+"""What a network's joint is off, in palm lengths: 4 mm."""
 _HUBER = 2.0
 """Residuals beyond so many sigmas count linearly."""
 _STEPS = 12
@@ -38,6 +40,7 @@ class Problem:
         lengths: of the 20 bones, in the unit of the poses.
         palm: length of the palm, in the same unit.
         step_s: time from frame to frame.
+        anchors: where a network says that the joints are; NaN where it says nothing.
     """
 
     cameras: list[Camera]
@@ -47,6 +50,7 @@ class Problem:
     lengths: Float[np.ndarray, "20"]
     palm: float
     step_s: float
+    anchors: Float[np.ndarray, "T 21 3"] | None = None
 
     @property
     def _steady(self) -> float:
@@ -135,10 +139,24 @@ def _data(problem: Problem, joints: np.ndarray, bands: np.ndarray, gradient: np.
         weighted = jacobian * weight[..., None, None]
         normal += np.swapaxes(weighted, -1, -2) @ jacobian
         gradient += (np.swapaxes(weighted, -1, -2) @ residual[..., None])[..., 0]
+    if problem.anchors is not None:
+        cost += _anchored(problem, joints, normal, gradient)
     for column in range(3):
         for row in range(column, 3):
             bands[row - column, :, column::3] += normal[..., row, column]
     return cost
+
+
+def _anchored(problem: Problem, joints: np.ndarray, normal: np.ndarray, gradient: np.ndarray) -> float:
+    assert problem.anchors is not None
+    known = np.isfinite(problem.anchors).all(-1)
+    sharpness = 1 / (ANCHOR_SIGMA * problem.palm)
+    residual = np.where(known[..., None], joints - problem.anchors, 0.0) * sharpness
+    rho, factor = _huber(np.linalg.norm(residual, axis=-1))
+    weight = known * factor * sharpness
+    normal += (weight * sharpness)[..., None, None] * np.eye(3)
+    gradient += weight[..., None] * residual
+    return float(rho.sum())
 
 
 def _bones(problem: Problem, joints: np.ndarray, bands: np.ndarray, gradient: np.ndarray) -> float:

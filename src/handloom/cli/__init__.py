@@ -7,7 +7,7 @@ import tyro
 
 from handloom import __version__
 from handloom.cli.bench import bench
-from handloom.cli.capture import annotate
+from handloom.cli.capture import annotate, train_mvexonet
 from handloom.cli.data import check, datasets, prepare, simulate
 from handloom.cli.ego import train_svegonet
 from handloom.cli.learn import evaluate, export, import_weights, train_htt
@@ -49,6 +49,7 @@ train.command(name="ghtt-action")(train_ghtt_action)
 train.command(name="posegpt")(train_posegpt)
 train.command(name="svegonet")(train_svegonet)
 train.command(name="verbs")(train_verbs)
+train.command(name="mvexonet")(train_mvexonet)
 app.command(reproduce, name="reproduce", help="The papers' tables again, side by side with what was published.")
 app.command(name="camera-motion")(camera_motion)
 app.command(train, name="train", help="Train a network on stores; resumable.")

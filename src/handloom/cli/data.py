@@ -28,6 +28,7 @@ def simulate(
     time_offset_s: float = 0.0,
     swapped_hands: float = 0.0,
     missing_hands: float = 0.0,
+    every: int = 1,
     pictures: bool = True,
     workers: int | None = None,
 ) -> None:
@@ -53,6 +54,7 @@ def simulate(
         time_offset_s: Planted fault: what the labels lag behind the pictures.
         swapped_hands: Planted fault: share of the frames whose labels exchange left and right.
         missing_hands: Planted fault: share of the frames in which a hand has no label, each hand by itself.
+        every: Draw and store only every so many-th frame, natively; 30 gives one per second.
         pictures: Draw pictures; --no-pictures makes a native store of poses alone, a hundred times faster.
         workers: Processes; by default one per core. The result does not depend on it.
     """
@@ -64,7 +66,9 @@ def simulate(
     from handloom.terminal import ProgressBar, print_rows
 
     faults = Faults(label_noise_mm, dropped_frames, time_offset_s, swapped_hands, missing_hands)
-    options = Options(Layout(layout), subjects, repetitions, seconds, seed, size, cameras, actions, sensor, faults)
+    options = Options(
+        Layout(layout), subjects, repetitions, seconds, seed, size, cameras, actions, sensor, faults, every
+    )
     with ProgressBar("recordings") as progress:
         count = cores() if workers is None else workers
         if pictures:

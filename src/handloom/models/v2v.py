@@ -3,25 +3,51 @@
 Keys of the state dictionary are those of the released code, so released weights load.
 """
 
+from dataclasses import dataclass
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import max_pool3d
 
-_LEVELS = ((32, 64), (64, 128), (128, 128), (128, 128), (128, 128))
-"""Channels before and after each halving of the volume."""
+
+@dataclass(frozen=True)
+class V2VShape:
+    """How large the network is; by default as released.
+
+    Attributes:
+        front: channels after the first convolution.
+        kernel: of the first convolution.
+        widths: channels at full resolution, and after each halving of the volume.
+        residuals: blocks at full resolution before the encoder.
+    """
+
+    front: int = 16
+    kernel: int = 7
+    widths: tuple[int, ...] = (32, 64, 128, 128, 128, 128)
+    residuals: int = 3
+
+    @property
+    def divisor(self) -> int:
+        """Sides of volumes are multiples of it."""
+        return int(2 ** (len(self.widths) - 1))
+
+
+RELEASED = V2VShape()
 
 
 class V2V(nn.Module):
-    """A volume whose sides are multiples of 32 to one of the same size, one channel per joint."""
+    """A volume whose sides are multiples of `shape.divisor` to one of the same size, one channel per joint."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, shape: V2VShape = RELEASED) -> None:
         super().__init__()
-        residual = [Residual3D(16, 32), Residual3D(32, 32), Residual3D(32, 32)]
-        self.front_layers = nn.Sequential(Block3D(inputs, 16, 7), *residual)
-        self.encoder_decoder = _EncoderDecoder()
-        self.back_layers = nn.Sequential(Residual3D(32, 32), Block3D(32, 32, 1), Block3D(32, 32, 1))
-        self.output_layer = nn.Conv3d(32, outputs, 1)
+        width = shape.widths[0]
+        residual = [Residual3D(shape.front if k == 0 else width, width) for k in range(shape.residuals)]
+        self.front_layers = nn.Sequential(Block3D(inputs, shape.front, shape.kernel), *residual)
+        self.encoder_decoder = _EncoderDecoder(shape.widths)
+        self.back_layers = nn.Sequential(Residual3D(width, width), Block3D(width, width, 1), Block3D(width, width, 1))
+        self.output_layer = nn.Conv3d(width, outputs, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
                 nn.init.xavier_normal_(module.weight)
@@ -73,22 +99,23 @@ class _Upsample3D(nn.Module):
 
 
 class _EncoderDecoder(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
-        for level, (finer, coarser) in enumerate(_LEVELS, 1):
+        self.levels = len(widths) - 1
+        for level, (finer, coarser) in enumerate(pairwise(widths), 1):
             setattr(self, f"skip_res{level}", Residual3D(finer, finer))
             setattr(self, f"encoder_res{level}", Residual3D(finer, coarser))
             setattr(self, f"decoder_res{level}", Residual3D(coarser, coarser))
             setattr(self, f"decoder_upsample{level}", _Upsample3D(coarser, finer))
-        self.mid_res = Residual3D(128, 128)
+        self.mid_res = Residual3D(widths[-1], widths[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         skips = []
-        for level in range(1, len(_LEVELS) + 1):
+        for level in range(1, self.levels + 1):
             skips.append(getattr(self, f"skip_res{level}")(x))
             x = getattr(self, f"encoder_res{level}")(max_pool3d(x, 2))
         x = self.mid_res(x)
-        for level in range(len(_LEVELS), 0, -1):
+        for level in range(self.levels, 0, -1):
             x = getattr(self, f"decoder_res{level}")(x)
             x = getattr(self, f"decoder_upsample{level}")(x) + skips[level - 1]
         return x

@@ -86,6 +86,12 @@ class Faults:
         return missing(hands, self.missing_hands, seed)
 
 
+def thinned(episode: Episode, every: int) -> Episode:
+    """Every so many-th frame of a recording, the first one to begin with, at the rate that is left."""
+    kept = _only(episode, np.arange(0, len(episode), every), gaps=True)
+    return replace(kept, frame_rate=episode.frame_rate / every)
+
+
 def _sampled(track: HandTrack, times_s: np.ndarray) -> HandTrack:
     """World-frame hands at other times, between frames on a straight line; missing beyond the first and last."""
     position = np.interp(times_s, track.times_s, np.arange(len(track)), left=np.nan, right=np.nan)

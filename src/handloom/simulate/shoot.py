@@ -11,7 +11,7 @@ from handloom.errors import OutputError
 from handloom.formats.dataset_files import whole_folder
 from handloom.formats.episode import Episode, EpisodeSource, PictureFiles
 from handloom.simulate.plan import Layout
-from handloom.simulate.simulation import Simulation, draw
+from handloom.simulate.simulation import Options, Simulation, draw
 from handloom.simulate.take import Take
 from handloom.skeleton import JOINT_COUNT, LEFT, RIGHT
 
@@ -39,7 +39,7 @@ class Shots:
         return self.folder / f"recording-{quote(name, safe=' ')}"
 
     def shoot(self, simulation: Simulation, name: str) -> None:
-        """Draw every frame of a recording for every camera, unless that is done.
+        """Draw the frames of a recording that are stored, for every camera, unless that is done.
 
         Raises:
             OutputError: a file cannot be written.
@@ -48,11 +48,11 @@ class Shots:
             return
         take = simulation.take(name)
         with whole_folder(self.of(name)) as folder:
-            visible = self._pictures(take, folder, simulation.options.sensor)
+            visible = self._pictures(take, folder, simulation.options)
             _write_truth(folder / TRUTH, take, visible)
 
-    def _pictures(self, take: Take, folder: Path, sensor: bool) -> np.ndarray:
-        cameras = draw(take, sensor)
+    def _pictures(self, take: Take, folder: Path, options: Options) -> np.ndarray:
+        cameras = draw(take, options.sensor)
         names = [camera.name for camera in take.rig.cameras]
         for name in names:
             for kept, where in ((True, folder), (self.masks, folder / MASKS), (self.depth, folder / DEPTH)):
@@ -60,7 +60,7 @@ class Shots:
                     (where / name).mkdir(parents=True)
         shown = [RIGHT] if take.rig.taxonomy.one_hand else [LEFT, RIGHT]
         visible = np.zeros((len(cameras), len(take.motion), 2, JOINT_COUNT), bool)
-        for frame in range(len(take.motion)):
+        for frame in range(0, len(take.motion), options.every):
             for k, (name, picture) in enumerate(zip(names, cameras)):
                 shot = picture(frame)
                 visible[k, frame, shown] = shot.visible.reshape(len(shown), JOINT_COUNT)

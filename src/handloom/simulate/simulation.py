@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from handloom.errors import InputError
 from handloom.formats.episode import CameraStream, Episode, EpisodeSource, RenderedPictures
-from handloom.simulate.faults import Faults
+from handloom.simulate.faults import Faults, thinned
 from handloom.simulate.mesh import Placement
 from handloom.simulate.plan import Layout, Recording, recordings
 from handloom.simulate.render import Joints, Picture, Renderer
@@ -45,6 +45,8 @@ class Options:
         actions: names of the actions that are recorded by a rig with one action per recording; all if empty.
         sensor: pictures have the exposure, noise and motion blur of a camera; without, they are as rendered.
         faults: what goes wrong in what is stored; pictures and truth are made without.
+        every: only every so many-th frame is drawn and stored, natively; 30 gives one per second, as people label
+            AssemblyHands. What happens does not change with it.
     """
 
     layout: Layout = Layout.NATIVE
@@ -57,6 +59,7 @@ class Options:
     actions: tuple[str, ...] = ()
     sensor: bool = True
     faults: Faults = field(default_factory=Faults)
+    every: int = 1
 
 
 class Simulation(EpisodeSource):
@@ -115,7 +118,8 @@ class Simulation(EpisodeSource):
         options = self.options
         # Its own stream of chance: a recording's faults do not depend on what else is simulated.
         seed = int(np.random.SeedSequence((options.seed, _FAULTS, take.recording.index)).generate_state(1)[0])
-        return options.faults.planted(take.episode(streams), seed, gaps=options.layout is Layout.NATIVE)
+        planted = options.faults.planted(take.episode(streams), seed, gaps=options.layout is Layout.NATIVE)
+        return planted if options.every == 1 else thinned(planted, options.every)
 
 
 def draw(take: Take, sensor: bool = True) -> list[Callable[[int], Picture]]:
@@ -180,6 +184,12 @@ def _checked(options: Options, used: Rig) -> Options:
         raise InputError(f"recordings of the rig {used.name!r} last as long as their action; leave seconds out")
     if options.seconds is not None and not 0 < options.seconds <= 3600:
         raise InputError(f"seconds must lie between 0 and 3600, found {options.seconds:g}")
+    if options.every != 1 and not (options.every > 1 and used.frame_rate % options.every == 0):
+        raise InputError(
+            f"every must divide the {used.frame_rate} frames per second of the rig {used.name!r}, found {options.every}"
+        )
+    if options.every > 1 and (options.layout is not Layout.NATIVE or options.faults.dropped_frames):
+        raise InputError("only the native layout keeps every so many-th frame, and without dropped_frames")
     if options.seed < 0:
         raise InputError(f"the seed must not be negative, found {options.seed}")
     if options.size is not None and not all(16 <= side <= 8192 for side in options.size):

@@ -1,0 +1,231 @@
+"""`handloom train mvexonet`: the annotation network on hands that several cameras see and somebody has labelled."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from handloom.annotate.labelled_hands import labelled_hands
+from handloom.datasets.store import Store
+from handloom.errors import InputError
+from handloom.estimators.htt_torch import choose_device
+from handloom.models.mvexonet import Joints, MVExoNet, ViewJoints, Views, triangulated
+from handloom.progress import Progress, silent
+from handloom.training.loop import Loop, LoopOptions, LossTerms
+from handloom.training.motion_run import VALIDATION, about_stores, on_device, stacked
+from handloom.training.mvexonet_loss import TERMS, mvexonet_loss
+from handloom.training.mvexonet_recipe import MVEXONET_PRESETS, MVExoNetRecipe
+from handloom.training.mvexonet_samples import HandSample, HandSamples
+from handloom.training.precision import arithmetic
+from handloom.training.processes import local_device, processes
+from handloom.training.run_folder import RunFolder, described
+
+CROPS = "crops"
+MOST_VALIDATED = 128
+
+
+@dataclass(frozen=True)
+class MVExoNetOptions:
+    """How MVExoNet is trained.
+
+    Attributes:
+        preset: `paper` for a GPU, or `small` for 2 CPU cores.
+        cameras: whose pictures; by default all that the store has.
+        crops: folder for the hands that are cut once, which several runs may share; by default in the run.
+        split: of the store.
+        seed: of all chance.
+        epochs, batch_clips, learning_rate, precision: instead of the preset's; a clip is one hand.
+        device: auto, cpu, cuda or mps.
+        checkpoint_minutes: between two checkpoints.
+        max_steps: end after so many steps, as if interrupted.
+    """
+
+    preset: Literal["paper", "small"] = "small"
+    cameras: tuple[str, ...] = ()
+    crops: Path | None = None
+    split: str = "train"
+    seed: int = 0
+    epochs: int | None = None
+    batch_clips: int | None = None
+    learning_rate: float | None = None
+    precision: Literal["float32", "bfloat16"] | None = None
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    checkpoint_minutes: float = 5.0
+    max_steps: int | None = None
+
+    @property
+    def recipe(self) -> MVExoNetRecipe:
+        """The preset's, with what is given here."""
+        given = {name: getattr(self, name) for name in ("epochs", "batch_clips", "learning_rate", "precision")}
+        changes = {name: value for name, value in given.items() if value is not None}
+        return replace(MVEXONET_PRESETS[self.preset].recipe, **changes)
+
+
+class MVExoNetForward(nn.Module):
+    """The network as one module with one forward, in the precision of the recipe."""
+
+    def __init__(self, model: MVExoNet, precision: str) -> None:
+        super().__init__()
+        self.model, self.precision = model, precision
+
+    def forward(self, views: Views, turn: Tensor) -> tuple[Joints, ViewJoints, Tensor]:
+        """See `MVExoNet.forward`; the geometry is always single precision."""
+        model, device = self.model, views.images.device
+        with arithmetic(device, self.precision):
+            features = model.features(views)
+            alone = model.alone(features)
+            found = model.together(features, views, turn)
+        return found, alone, triangulated(alone, views)
+
+
+@dataclass(eq=False)
+class MVExoNetStage(Loop):
+    """The network in training."""
+
+    model: MVExoNet
+    recipe: MVExoNetRecipe
+    samples: HandSamples
+    validation: HandSamples | None
+
+    terms, title = TERMS, "MVExoNet"
+    validated = ("joint_error_mm", "algebraic_error_mm")
+
+    @property
+    def count(self) -> int:
+        """Number of labelled hands."""
+        return len(self.samples)
+
+    def begin_epoch(self) -> None:
+        """Batch norms learn."""
+        self.model.train()
+
+    def wrapped(self) -> nn.Module:
+        """See `MVExoNetForward`."""
+        return MVExoNetForward(self.model, self.recipe.precision)
+
+    def term_weights(self) -> Float[Tensor, "4"]:
+        """The recipe's."""
+        recipe = self.recipe
+        weights = (recipe.weight_joints, recipe.weight_volume, recipe.weight_heatmaps, recipe.weight_algebraic)
+        return torch.tensor(weights)
+
+    def statistics(self) -> list[Tensor]:
+        """Running means and variances of batch norms."""
+        return [value for name, value in self.model.named_buffers() if name.endswith(("running_mean", "running_var"))]
+
+    def batches(self, items: list[tuple[int, int]]) -> Iterator[HandSample]:
+        """Hands, cut here: it takes a fraction of a step."""
+        return stacked(self.samples, items, self.local_batch)
+
+    def local_terms(self, batch: HandSample) -> LossTerms:
+        """See `mvexonet_loss`."""
+        given = on_device(batch, self.device)
+        found, alone, algebraic = self.forward(given.views, given.turn)
+        return mvexonet_loss(found, alone, algebraic, given, self.model.config.side_m)
+
+    def places(self, batch: HandSample) -> list[str]:
+        """Recordings and frames."""
+        names = [hands.name for hands in self.samples.hands]
+        return [f"{names[recording]} frame {frame}" for recording, frame in batch.place.tolist()]
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float] | None:
+        """Terms and mean errors on hands of the validation split, with true boxes and roots."""
+        if self.validation is None:
+            return None
+        self.model.eval()
+        count = len(self.validation)
+        chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_VALIDATED)).astype(int))
+        sums, errors = torch.zeros(2, len(TERMS)), torch.zeros(2, 2)
+        items = [(0, int(number)) for number in chosen]
+        for batch in stacked(self.validation, items, self.local_batch, keep_last=True):
+            given = on_device(batch, self.device)
+            found, alone, algebraic = self.forward(given.views, given.turn)
+            terms = mvexonet_loss(found, alone, algebraic, given, self.model.config.side_m)
+            sums += torch.stack([terms.sums, terms.counts]).cpu()
+            for k, joints in enumerate((found.joints_m, algebraic)):
+                off = 1000 * torch.linalg.vector_norm(joints - given.joints_m, dim=-1)
+                off = off[torch.isfinite(off)]
+                errors[:, k] += torch.tensor([float(off.sum()), off.numel()])
+        means, mean_errors = sums[0] / sums[1].clamp(min=1e-6), errors[0] / errors[1].clamp(min=1)
+        total = float((self.weights.cpu() * means).sum())
+        return {"total": total, **dict(zip(TERMS, means.tolist())), **dict(zip(self.validated, mean_errors.tolist()))}
+
+
+def train_mvexonet(
+    data: Path,
+    out: Path,
+    options: MVExoNetOptions | None = None,
+    progress: Progress = silent,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Path | None:
+    """Train MVExoNet; a begun run goes on where its last checkpoint is.
+
+    Args:
+        data: a store with pictures of two cameras or more and labels.
+        out: folder of the run; `out/model` holds the weights when it is done.
+        options: see there.
+        progress: told of every recording that is cut, and of every step.
+        should_stop: asked after every step; True ends the training with a checkpoint.
+
+    Returns:
+        The folder of the weights; None if it ended early.
+
+    Raises:
+        InputError: no such store, pictures, cameras or labels, or the folder holds another training.
+        TrainingError: a loss is not finite.
+    """
+    options = options or MVExoNetOptions()
+    preset, recipe = MVEXONET_PRESETS[options.preset], options.recipe
+    store = Store(data)
+    if not store.layout.pictures:
+        raise InputError(f"{data} is a store of poses alone; MVExoNet is trained on pictures")
+    config, folder = preset.config, RunFolder(out)
+    with processes(local_device(choose_device(options.device))) as shared:
+        about: dict[str, Any] = {
+            "model": described(config),
+            "recipe": described(recipe),
+            "data": about_stores([store], options.split)
+            | {"cameras": list(options.cameras), "kept_px": preset.kept_px},
+            "seed": options.seed,
+            "processes": shared.count,
+        }
+        if folder.finished:
+            folder.begin(about)
+            return folder.model
+
+        def samples(split: str, seed: int | None) -> HandSamples:
+            crops = options.crops or out / CROPS
+            hands = labelled_hands(data, split, crops, preset.kept_px, options.cameras, progress=progress)
+            return HandSamples(hands, config, recipe, seed)
+
+        validating = options.split != VALIDATION and any(item.split == VALIDATION for item in store.recordings)
+        training = None
+        if shared.leads:
+            training = samples(options.split, options.seed)
+        shared.wait()
+        torch.manual_seed(options.seed)
+        stage = MVExoNetStage(
+            model=MVExoNet(config),
+            recipe=recipe,
+            samples=training or samples(options.split, options.seed),
+            validation=samples(VALIDATION, None) if validating and shared.leads else None,
+            seed=options.seed,
+            folder=folder,
+            about=about,
+            device=local_device(choose_device(options.device)),
+            processes=shared,
+            options=LoopOptions(
+                checkpoint_minutes=options.checkpoint_minutes,
+                stop_after_steps=options.max_steps,
+                should_stop=should_stop,
+                progress=progress if shared.leads else silent,
+            ),
+        )
+        stage.run()
+        return folder.model if folder.finished else None
