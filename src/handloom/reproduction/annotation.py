@@ -21,6 +21,7 @@ from handloom.reproduction.annotation_pictures import write_one_pose, write_roun
 from handloom.reproduction.annotation_tables import TABLES
 from handloom.reproduction.tables import Measured
 from handloom.training.mvexonet import CROPS, MVExoNetOptions, train_mvexonet
+from handloom.training.processes import require_one_process
 
 RUN, ROUNDS_PNG, POSE_PNG = "run", "rounds.png", "one-pose.png"
 _ROOM = 3.5
@@ -59,6 +60,7 @@ def reproduce_annotation(
     Raises:
         InputError: no weights where they are needed, or a store that cannot be used.
     """
+    require_one_process(name)
     options, noise, table = options or MVExoNetOptions(), noise or BoxNoise(), TABLES[name]
     if weights is None:
         if name == "assemblyhands-table3":
