@@ -225,7 +225,8 @@ class RecordingStages:
             raise InputError(
                 f"{missing} is missing; give a folder of MVExoNet's weights, e.g. RUN/model of a training run"
             )
-        return tuple(file_digest(part) for part in parts), options.rounds
+        digests = tuple(file_digest(part) for part in parts)
+        return digests, options.rounds, options.unit_m, options.hand_size_mm
 
     def _measured(self, name: str, made_of: str, clock: Timeline, source: str) -> dict[str, np.ndarray]:
         """Lengths of bones, of the palm, and the scale, by the joints of a stage."""
