@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from handloom.smoothing import OneEuro, smooth_zero_phase
+from handloom.smoothing import OneEuro, cutoff_by_cross_validation, smooth_zero_phase
 
 
 def test_a_line_passes_unchanged_on_uneven_times():
@@ -94,3 +94,21 @@ def test_even_the_strongest_smoothing_has_a_solution():
     times = np.arange(5000) / 1000
     noise = np.random.default_rng(6).normal(size=(5000, 1))
     assert np.isfinite(smooth_zero_phase(times, noise, 0.001)).all()
+
+
+def test_the_cutoff_follows_the_noise_and_gaps_are_bridged():
+    times = np.arange(300) / 30
+    clean = np.stack([np.sin(2 * np.pi * 0.7 * times), np.cos(2 * np.pi * 0.4 * times)], -1)
+    noise = np.random.default_rng(0).normal(size=clean.shape)
+    cutoffs = (0.5, 1.0, 2.0, 4.0, 10.0, 20.0)
+    chosen = [cutoff_by_cross_validation(times, clean + size * noise, cutoffs) for size in (0.0, 0.001, 0.05, 0.3)]
+    assert chosen[0] == 20
+    assert sorted(chosen, reverse=True) == chosen
+    assert chosen[-1] <= 2
+    errors = [np.abs(smooth_zero_phase(times, clean + 0.3 * noise, c) - clean).mean() for c in cutoffs]
+    assert errors[cutoffs.index(chosen[-1])] < 1.1 * min(errors)
+    assert cutoff_by_cross_validation(times[:5], noise[:5], cutoffs) == 20
+    gappy = clean.copy()
+    gappy[100:106] = np.nan
+    assert np.isnan(smooth_zero_phase(times, gappy, 5.0)[100:106]).all()
+    assert np.abs(smooth_zero_phase(times, gappy, 5.0, bridge=True) - clean).max() < 0.02
