@@ -397,8 +397,8 @@ def test_notes_say_what_was_done(weights, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weights": Path("w")}, "add the option --estimator htt"),
-        ({"trimmed": True}, "add the option --estimator htt"),
+        ({"weights": Path("w")}, "add --estimator htt, or svegonet"),
+        ({"trimmed": True}, "add --estimator htt, or svegonet"),
     ],
 )
 def test_impossible_options(options, message):
