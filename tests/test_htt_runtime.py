@@ -398,7 +398,7 @@ def test_notes_say_what_was_done(weights, tmp_path):
     ("options", "message"),
     [
         ({"weights": Path("w")}, "add --estimator htt, or svegonet"),
-        ({"trimmed": True}, "add --estimator htt, or svegonet"),
+        ({"trimmed": True}, "add the option --estimator htt"),
     ],
 )
 def test_impossible_options(options, message):
