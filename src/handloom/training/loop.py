@@ -139,10 +139,6 @@ class Loop(ABC):
         """See the function of this name."""
         return make_optimizer(self.model, self.recipe)
 
-    def rate(self, step: int) -> float:
-        """The learning rate of a step (from 0)."""
-        return learning_rate(self.recipe, step, self.steps_per_epoch)
-
     def begin_epoch(self) -> None:
         """Put the network into the mode in which it is trained: by default that of evaluation."""
         self.model.eval()
@@ -207,7 +203,7 @@ class Loop(ABC):
 
     def _step(self, batch: Any) -> LossTerms:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(self.place.step)
+            group["lr"] = learning_rate(self.recipe, self.place.step, self.steps_per_epoch)
         return self.update(batch)
 
     def update(self, batch: Any) -> LossTerms:
@@ -250,7 +246,7 @@ class Loop(ABC):
     def _train_values(self, running: Float[Tensor, "2 terms"]) -> dict[str, float]:
         means = running[0] / running[1].clamp(min=1)
         values = dict(zip(self.terms, means.tolist()))
-        rate = self.rate(self.place.step - 1)
+        rate = learning_rate(self.recipe, self.place.step - 1, self.steps_per_epoch)
         return {"total": float((self.weights * means).sum()), **values, "learning_rate": rate}
 
     def _validate(self) -> None:
@@ -286,3 +282,8 @@ def make_optimizer(model: nn.Module, recipe: Schedule) -> torch.optim.Optimizer:
         {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def running_statistics(network: nn.Module) -> list[Tensor]:
+    """The running means and variances of a network's batch norms, in place."""
+    return [value for name, value in network.named_buffers() if name.endswith(("running_mean", "running_var"))]

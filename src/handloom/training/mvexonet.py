@@ -16,7 +16,7 @@ from handloom.errors import InputError
 from handloom.estimators.htt_torch import choose_device
 from handloom.models.mvexonet import Joints, MVExoNet, ViewJoints, Views, triangulated
 from handloom.progress import Progress, silent
-from handloom.training.loop import Loop, LoopOptions, LossTerms
+from handloom.training.loop import Loop, LoopOptions, LossTerms, running_statistics
 from handloom.training.motion_run import VALIDATION, about_stores, on_device, stacked
 from handloom.training.mvexonet_loss import TERMS, mvexonet_loss
 from handloom.training.mvexonet_recipe import MVEXONET_PRESETS, MVExoNetRecipe
@@ -116,7 +116,7 @@ class MVExoNetStage(Loop):
 
     def statistics(self) -> list[Tensor]:
         """Running means and variances of batch norms."""
-        return [value for name, value in self.model.named_buffers() if name.endswith(("running_mean", "running_var"))]
+        return running_statistics(self.model)
 
     def batches(self, items: list[tuple[int, int]]) -> Iterator[HandSample]:
         """Hands, cut here: it takes a fraction of a step."""
@@ -186,7 +186,8 @@ def train_mvexonet(
     if not store.layout.pictures:
         raise InputError(f"{data} is a store of poses alone; MVExoNet is trained on pictures")
     config, folder = preset.config, RunFolder(out)
-    with processes(local_device(choose_device(options.device))) as shared:
+    device = local_device(choose_device(options.device))
+    with processes(device) as shared:
         about: dict[str, Any] = {
             "model": described(config),
             "recipe": described(recipe),
@@ -218,7 +219,7 @@ def train_mvexonet(
             seed=options.seed,
             folder=folder,
             about=about,
-            device=local_device(choose_device(options.device)),
+            device=device,
             processes=shared,
             options=LoopOptions(
                 checkpoint_minutes=options.checkpoint_minutes,

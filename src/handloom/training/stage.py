@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from handloom.models.htt import HTT, HTTOutput
 from handloom.training.htt_loss import TERMS, htt_loss, loss_weights
-from handloom.training.loop import Loop, LossTerms
+from handloom.training.loop import Loop, LossTerms, running_statistics
 from handloom.training.memory import GPUMemoryError, largest_batch
 from handloom.training.precision import arithmetic
 from handloom.training.recipe import Recipe
@@ -106,8 +106,7 @@ class Stage(Loop):
         """The running means and variances of batch norms that are trained."""
         if self.recipe.batch_norm != "trained" or self.recipe.freeze_backbone:
             return []
-        buffers = self.model.backbone.named_buffers()
-        return [value for name, value in buffers if name.endswith(("running_mean", "running_var"))]
+        return running_statistics(self.model.backbone)
 
     def places(self, batch: Sample) -> list[str]:
         """Recordings and first frames."""

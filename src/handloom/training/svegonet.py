@@ -19,7 +19,7 @@ from handloom.models.internet import CELL_PX, InterNet, InterNetConfig, InterNet
 from handloom.models.resnet import ResNet
 from handloom.progress import Progress, silent
 from handloom.training.backbone import load_backbone
-from handloom.training.loop import Loop, LoopOptions, LossTerms
+from handloom.training.loop import Loop, LoopOptions, LossTerms, running_statistics
 from handloom.training.precision import arithmetic
 from handloom.training.processes import Processes, local_device, processes
 from handloom.training.run_folder import RunFolder, described
@@ -109,8 +109,7 @@ class EgoStage(Loop):
 
     def statistics(self) -> list[Tensor]:
         """The running means and variances of batch norms."""
-        buffers = self.model.named_buffers()
-        return [value for name, value in buffers if name.endswith(("running_mean", "running_var"))]
+        return running_statistics(self.model)
 
     def batches(self, items: list[tuple[int, int]]) -> Iterator[EgoSample]:
         """Crops, augmented here: it takes a fraction of a step."""

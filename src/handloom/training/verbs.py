@@ -16,7 +16,7 @@ from handloom.errors import InputError
 from handloom.estimators.htt_torch import choose_device
 from handloom.models.verb_classifier import VerbClassifier, VerbClassifierConfig
 from handloom.progress import Progress, silent
-from handloom.training.loop import Loop, LossTerms
+from handloom.training.loop import Loop, LossTerms, running_statistics
 from handloom.training.motion_run import MotionOptions, about_stores, on_device, split_or_none, stacked
 from handloom.training.processes import local_device, processes
 from handloom.training.run_folder import RunFolder
@@ -32,7 +32,6 @@ class VerbRecipe(Schedule):
 
     Attributes:
         optimizer: stochastic gradient descent with Nesterov's momentum 0.9, or Adam.
-        decay_at: epochs at which the rate falls to a tenth, with "steps".
         balanced, augment: see `VerbSamples`.
     """
 
@@ -41,7 +40,8 @@ class VerbRecipe(Schedule):
     learning_rate: float = 0.05
     weight_decay: float = 5e-4
     optimizer: Literal["sgd", "adam"] = "sgd"
-    decay_at: tuple[int, ...] = (30, 40)
+    decay: float = 0.1
+    decay_at: tuple[int, ...] | None = (30, 40)
     balanced: bool = True
     augment: bool = False
 
@@ -107,21 +107,13 @@ class VerbStage(Loop):
             self.model.parameters(), recipe.learning_rate, 0.9, weight_decay=recipe.weight_decay, nesterov=True
         )
 
-    def rate(self, step: int) -> float:
-        """The recipe's."""
-        if self.recipe.schedule != "steps":
-            return super().rate(step)
-        epoch = step // self.steps_per_epoch
-        return self.recipe.learning_rate * 0.1 ** sum(epoch >= at for at in self.recipe.decay_at)
-
     def begin_epoch(self) -> None:
         """Its batch norms are trained."""
         self.model.train()
 
     def statistics(self) -> list[Tensor]:
         """Running means and variances of the batch norms."""
-        buffers = self.model.named_buffers()
-        return [value for name, value in buffers if name.endswith(("running_mean", "running_var"))]
+        return running_statistics(self.model)
 
     def batches(self, items: list[tuple[int, int]]) -> Iterator[VerbSample]:
         """Segments, made here."""
