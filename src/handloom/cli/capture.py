@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from handloom.annotate.options import AnnotateOptions
-from handloom.cli.machine import cores, needing_torch, resumable
+from handloom.cli.machine import carry_out_training, cores, needing_torch, resumable
 from handloom.errors import InputError
 
 if TYPE_CHECKING:
@@ -136,17 +136,15 @@ def train_mvexonet(
     with needing_torch():
         from handloom.training.mvexonet import MVExoNetOptions
         from handloom.training.mvexonet import train_mvexonet as run_training
-    from handloom.terminal import print_rows
 
     options = MVExoNetOptions(
         preset, cameras, crops, split, seed, epochs, batch_clips, learning_rate, precision, device, checkpoint_minutes,
         max_steps,
     )  # fmt: skip
-    weights = resumable("Training", lambda progress, stop: run_training(data, out, options, progress, stop))
-    if weights is not None:
-        print_rows(
-            "Training finished", [("weights", str(weights)), ("use it", f"handloom annotate ... --network {weights}")]
-        )
+    carry_out_training(
+        lambda **listeners: run_training(data, out, options, **listeners),
+        lambda weights: ("use it", f"handloom annotate ... --network {weights}"),
+    )
 
 
 def reproduce_annotation(

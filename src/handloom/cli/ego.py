@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from handloom.cli.machine import needing_torch, resumable
+from handloom.cli.machine import carry_out_training, needing_torch, resumable
 
 Preset = Literal["paper", "small"]
 Behaviour = Literal["paper", "official"]
@@ -52,19 +52,15 @@ def train_svegonet(
     with needing_torch():
         from handloom.training.svegonet import EgoOptions
         from handloom.training.svegonet import train_svegonet as run_training
-    from handloom.terminal import print_rows
 
     options = EgoOptions(
         preset, behaviour, cameras, split, crops, backbone_weights, seed, epochs, batch_clips, learning_rate,
         frame_step, device, checkpoint_minutes, max_steps,
     )  # fmt: skip
-    weights = resumable(
-        "Training", lambda progress, stop: run_training(data, out, options, progress=progress, should_stop=stop)
+    carry_out_training(
+        lambda **listeners: run_training(data, out, options, **listeners),
+        lambda _: ("score it", f"handloom evaluate {out} --data ..."),
     )
-    if weights is not None:
-        print_rows(
-            "Training finished", [("weights", str(weights)), ("score it", f"handloom evaluate {out} --data ...")]
-        )
 
 
 def reproduce_assemblyhands(

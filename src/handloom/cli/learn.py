@@ -5,7 +5,7 @@ from typing import Literal
 
 import tyro
 
-from handloom.cli.machine import needing_torch, resumable
+from handloom.cli.machine import carry_out_training, needing_torch
 from handloom.errors import InputError
 from handloom.formats.weights_config import network_of
 
@@ -60,7 +60,7 @@ def train_htt(
     with needing_torch():
         from handloom.training.htt import TrainOptions
         from handloom.training.htt import train_htt as run_training
-    from handloom.terminal import print_rows, print_text
+    from handloom.terminal import print_text
 
     options = TrainOptions(
         preset, camera, split, seed, behaviour, backbone_weights, backbone_from, features, epochs, batch_clips,
@@ -71,13 +71,10 @@ def train_htt(
             "Without --backbone-weights the ResNet starts from chance, and the preset paper keeps its "
             "batch norms' statistics as they are: expect little. Give ImageNet weights, or use --preset small.\n"
         )
-    weights = resumable(
-        "Training", lambda progress, stop: run_training(data, out, options, progress=progress, should_stop=stop)
+    carry_out_training(
+        lambda **listeners: run_training(data, out, options, **listeners),
+        lambda _: ("score it", f"handloom evaluate {out} --data ..."),
     )
-    if weights is not None:
-        print_rows(
-            "Training finished", [("weights", str(weights)), ("score it", f"handloom evaluate {out} --data ...")]
-        )
 
 
 def evaluate(

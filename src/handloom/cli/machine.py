@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from handloom.errors import MissingDependencyError
@@ -46,3 +47,17 @@ def resumable(what: str, run: Callable[[Progress, Callable[[], bool]], Result | 
         if interruption.requested:
             sys.exit(130)
     return result
+
+
+def carry_out_training(run: Callable[..., Path | None], then: Callable[[Path], tuple[str, str]] | None = None) -> None:
+    """Carry out a training, and say where its weights are.
+
+    Args:
+        run: the training, which takes `progress` and `should_stop`.
+        then: from the weights, what to do next.
+    """
+    from handloom.terminal import print_rows
+
+    weights = resumable("Training", lambda progress, stop: run(progress=progress, should_stop=stop))
+    if weights is not None:
+        print_rows("Training finished", [("weights", str(weights)), *([then(weights)] if then else [])])

@@ -1,12 +1,11 @@
 """G-HTT: train its blocks, refine, recognise, forecast."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
-from handloom.cli.machine import needing_torch, resumable
+from handloom.cli.machine import carry_out_training, needing_torch, resumable
 
 Preset = Literal["paper", "small"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -50,7 +49,7 @@ def train_ghtt_pose(
         preset, split, seed, epochs, batch_clips, learning_rate, device, checkpoint_minutes, max_steps
     )
     more = recordings_of_tracks(tracks)
-    _train(lambda **listeners: run_training(data, out, options, more=more, **listeners))
+    carry_out_training(lambda **listeners: run_training(data, out, options, more=more, **listeners))
 
 
 def train_ghtt_action(
@@ -96,7 +95,7 @@ def train_ghtt_action(
     options = MotionOptions(
         preset, split, seed, epochs, batch_clips, learning_rate, device, checkpoint_minutes, max_steps
     )
-    _train(lambda **listeners: run_training(data, pose, out, options, level, labels, **listeners))
+    carry_out_training(lambda **listeners: run_training(data, pose, out, options, level, labels, **listeners))
 
 
 def train_posegpt(
@@ -134,7 +133,7 @@ def train_posegpt(
     options = MotionOptions(
         preset, split, seed, epochs, batch_clips, learning_rate, device, checkpoint_minutes, max_steps
     )
-    _train(lambda **listeners: run_training(data, out, options, **listeners))
+    carry_out_training(lambda **listeners: run_training(data, out, options, **listeners))
 
 
 def train_verbs(
@@ -180,7 +179,7 @@ def train_verbs(
     )
     given = None if poses is None else lambda recordings: poses_of(recordings, poses)
     about = "labels" if poses is None else str(poses)
-    _train(lambda **listeners: run_training(data, out, options, verbs, given, about, **listeners))
+    carry_out_training(lambda **listeners: run_training(data, out, options, verbs, given, about, **listeners))
 
 
 def refine(
@@ -368,12 +367,3 @@ def _beside(result: Path, what: str) -> Path:
         return result.with_name(f"{result.name.split('.')[0]}-{what}")
     folder = result if result.is_dir() else result.parent
     return folder.absolute().with_name(f"{folder.absolute().name}-{what}")
-
-
-def _train(run: Callable[..., Path | None]) -> None:
-    """Carry out a training, and say where its weights are."""
-    from handloom.terminal import print_rows
-
-    weights = resumable("Training", lambda progress, stop: run(progress=progress, should_stop=stop))
-    if weights is not None:
-        print_rows("Training finished", [("weights", str(weights))])
