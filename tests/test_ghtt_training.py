@@ -9,6 +9,7 @@ import pytest
 
 from handloom.cli import main
 from handloom.datasets.motion_clips import motion_clips
+from handloom.datasets.motion_variants import mirrored, variants_of_track
 from handloom.datasets.motions import FRAME_RATE, motion_of_track, stored_motions
 from handloom.datasets.prepare import prepare_episodes
 from handloom.datasets.store import Store
@@ -185,6 +186,22 @@ def test_tracks_of_any_rate_become_30(rate):
     assert len(recording) == 2 * FRAME_RATE + 1
     difference = np.abs(recording.joints_m - fine.joints_m)
     assert difference.max() < (2e-3 if rate == 10 else 3e-4)
+
+
+def test_recordings_of_devices_are_varied():
+    track = make_track(61, 30.0, gaps=False, noise_m=0)
+    found = variants_of_track(track, "made up")
+    assert len(found) == 10
+    assert [len(recording) for recording in found[::2]] == [86, 71, 61, 51, 43]  # 2 s at 0.7 ... 1.4 of the speed
+    assert len({recording.name for recording in found}) == 10
+    plain, mirror = found[4], found[5]
+    np.testing.assert_allclose(plain.joints_m, track.joints_m, atol=1e-6)
+    np.testing.assert_allclose(mirror.joints_m[:, 0], plain.joints_m[:, 1] * [-1, 1, 1])
+    back = mirrored(mirror)
+    np.testing.assert_allclose(back.motion.features, plain.motion.features, atol=1e-9)
+    # At half of the speed, half of the way per frame.
+    slow, fast = (np.linalg.norm(np.diff(found[k].joints_m[:, 0, 0], axis=0), axis=-1).mean() for k in (0, 8))
+    assert slow / fast == pytest.approx(0.5, rel=0.05)
 
 
 def test_label_vectors_share_what_labels_share():

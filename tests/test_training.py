@@ -195,6 +195,36 @@ def test_the_small_preset_trains_its_backbone_first_and_then_on_its_features(sto
     assert torch.equal(weights(other / "model")["backbone.conv1.weight"], frames["backbone.conv1.weight"])
 
 
+def test_a_training_goes_on_from_weights_but_for_classes_that_differ(store, tmp_path):
+    from handloom.datasets.store import Store
+    from handloom.formats.weights import save_pretrained
+    from handloom.models.htt import HTT
+    from handloom.training.htt import config_for, take_over
+    from handloom.training.recipe import PRESETS
+
+    small = {**TINY, "pixel_scale": 50.0}
+    config = replace(PRESETS["small"].config(config_for(Store(store))), **small)
+    torch.manual_seed(5)
+    trained = HTT(config)
+    save_pretrained(trained, tmp_path / "w")
+    renamed = replace(config, actions=tuple(f"other {k}" for k in range(len(config.actions))))
+    for wanted, left_out in ((config, []), (renamed, ["action_head.bias", "action_head.weight"])):
+        torch.manual_seed(6)
+        model, chance = HTT(wanted), HTT(wanted)
+        chance.load_state_dict(model.state_dict())
+        take_over(model, tmp_path / "w", backbone_only=False)
+        found, begun, before = model.state_dict(), trained.state_dict(), chance.state_dict()
+        assert sorted(name for name in found if not torch.equal(found[name], begun[name])) == left_out
+        assert all(torch.equal(found[name], before[name]) for name in left_out)
+    # All stages are trained, the first one from there: at a rate of next to nothing it stays there.
+    options = {"preset": "small", "epochs": 1, "batch_clips": 2, "start_from": tmp_path / "w", "learning_rate": 1e-12}
+    train(store, tmp_path / "r", small, **options)
+    frames = weights(tmp_path / "r" / "1-frames" / "model")
+    torch.testing.assert_close(frames["pose_head.4.weight"], trained.state_dict()["pose_head.4.weight"])
+    with pytest.raises(InputError, match="weights to go on from, or a backbone to freeze, not both"):
+        train(store, tmp_path / "s", backbone_from=tmp_path / "w", **options)
+
+
 def test_frozen_features_are_those_of_the_pictures(store):
     from handloom.datasets.clips import htt_clips
     from handloom.datasets.loader import ClipDataset

@@ -151,7 +151,10 @@ def test_memory_that_one_of_two_processes_lacks_ends_both(store, tmp_path):
     assert expected in done.stderr
 
 
-@pytest.mark.parametrize(("option", "named"), [("backbone_from", "start"), ("backbone_weights", "backbone_weights")])
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [("backbone_from", "start"), ("start_from", "start"), ("backbone_weights", "backbone_weights")],
+)
 def test_a_run_is_not_continued_from_other_weights_of_the_same_name(store, tmp_path, option, named):
     from handloom.formats.weights import save_pretrained, write_tensors
     from handloom.models.htt import HTT
@@ -161,7 +164,7 @@ def test_a_run_is_not_continued_from_other_weights_of_the_same_name(store, tmp_p
         torch.manual_seed(seed)
         model = HTT(replace(config_for(Store(store)), **SMALL))
         (tmp_path / str(seed)).mkdir()
-        if option == "backbone_from":
+        if option != "backbone_weights":
             save_pretrained(model, tmp_path / str(seed) / "w")
             return tmp_path / str(seed) / "w"
         write_tensors(tmp_path / str(seed) / "w.safetensors", model.backbone.state_dict())

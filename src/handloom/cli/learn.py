@@ -21,6 +21,7 @@ def train_htt(
     behaviour: Literal["official", "paper"] = "official",
     backbone_weights: Path | None = None,
     backbone_from: Path | None = None,
+    start_from: Path | None = None,
     features: Path | None = None,
     epochs: int | None = None,
     batch_clips: int | None = None,
@@ -46,6 +47,8 @@ def train_htt(
         backbone_weights: ImageNet weights of the ResNet in torchvision's layout (.pth, .safetensors).
         backbone_from: Folder of weights of a trained HTT whose backbone is frozen and used; only the preset's last
             stage is trained.
+        start_from: Folder of weights of a trained HTT to go on from, on other recordings or classes; all stages are
+            trained.
         features: Folder for the features of frozen backbones, which several runs may share; by default in the run.
         epochs: Of every stage, instead of the preset's.
         batch_clips: Clips of a step, over all processes, instead of the preset's.
@@ -63,10 +66,10 @@ def train_htt(
     from handloom.terminal import print_text
 
     options = TrainOptions(
-        preset, camera, split, seed, behaviour, backbone_weights, backbone_from, features, epochs, batch_clips,
-        learning_rate, precision, device, workers, checkpoint_minutes, max_steps,
+        preset, camera, split, seed, behaviour, backbone_weights, backbone_from, start_from, features, epochs,
+        batch_clips, learning_rate, precision, device, workers, checkpoint_minutes, max_steps,
     )  # fmt: skip
-    if preset == "paper" and backbone_weights is None and backbone_from is None:
+    if preset == "paper" and backbone_weights is None and options.start is None:
         print_text(
             "Without --backbone-weights the ResNet starts from chance, and the preset paper keeps its "
             "batch norms' statistics as they are: expect little. Give ImageNet weights, or use --preset small.\n"

@@ -30,7 +30,8 @@ def train_ghtt_pose(
     Args:
         out: Folder of the run: settings, log.csv, curves.html, checkpoints, and in the end model/.
         data: Stores; pictures are not needed (handloom simulate ... --no-pictures).
-        tracks: Results, or recordings of a Leap Motion (.json, .json.xz) or HoloLens (.csv), to train on, too.
+        tracks: Results, or recordings of a Leap Motion (.json, .json.xz) or HoloLens (.csv), to train on, too: each at
+            five speeds, and in the mirror.
         preset: paper, as published, for a GPU; or small, for 2 CPU cores.
         split: Of the stores.
         epochs: Instead of the preset's.

@@ -47,6 +47,7 @@ class TrainOptions:
         behaviour: of the released code, or of the paper where the two differ.
         backbone_weights: ImageNet weights in torchvision's layout (.pth or .safetensors) for the ResNet.
         backbone_from: weights of a trained HTT whose backbone is taken and frozen; only the last stage is trained.
+        start_from: weights of a trained HTT that the first stage starts from, as far as they fit, and not from chance.
         features: folder for features of frozen backbones, shared by several runs; by default in the run's folder.
         epochs: instead of the preset's, for every stage.
         batch_clips, learning_rate, precision: instead of the preset's, for every stage.
@@ -63,6 +64,7 @@ class TrainOptions:
     behaviour: Literal["official", "paper"] = "official"
     backbone_weights: Path | None = None
     backbone_from: Path | None = None
+    start_from: Path | None = None
     features: Path | None = None
     epochs: int | None = None
     batch_clips: int | None = None
@@ -72,6 +74,11 @@ class TrainOptions:
     workers: int = 1
     checkpoint_minutes: float = 5.0
     max_steps: int | None = None
+
+    @property
+    def start(self) -> Path | None:
+        """Weights of a trained HTT that the first stage takes over."""
+        return self.backbone_from or self.start_from
 
 
 def train_htt(
@@ -96,10 +103,12 @@ def train_htt(
         The folder of the weights; None if it ended early.
 
     Raises:
-        InputError: no such store, missing labels, or the folder holds another training.
+        InputError: no such store, missing labels, two weights to start from, or the folder holds another training.
         TrainingError: a loss is not finite, or memory does not suffice.
     """
     options = options or TrainOptions()
+    if options.start_from is not None and options.backbone_from is not None:
+        raise InputError("give weights to go on from, or a backbone to freeze, not both")
     preset = PRESETS[options.preset]
     store = Store(data)
     camera = choose_camera(store, options.camera)
@@ -113,7 +122,7 @@ def train_htt(
         for k, stage in enumerate(stages):
             recipe = _recipe(stage.recipe, options)
             folder = RunFolder(out if len(stages) == 1 else out / f"{k + 1}-{stage.name}")
-            start = done or options.backbone_from
+            start = done or options.start
             told = named(progress, stage.name)
             run = _Run(
                 store, camera, stage.config(config), recipe, out, folder, options, device, shared, told, should_stop
@@ -214,7 +223,7 @@ class _Run:
             },
             "seed": self.options.seed,
             "backbone_weights": _content(self.options.backbone_weights),
-            "start": None if start is None else _content(self.options.backbone_from) or "the stage before",
+            "start": None if start is None else _content(self.options.start) or "the stage before",
             "processes": self.processes.count,
         }
 
@@ -243,10 +252,21 @@ def config_for(store: Store) -> HTTConfig:
 def take_over(model: HTT, start: Path, backbone_only: bool) -> None:
     """Weights of a trained HTT, of every part whose shape is the same; of the backbone alone if so asked.
 
+    What belongs to classes is left out where the classes are others, even as many.
+
     Raises:
         InputError: no such weights, or another backbone.
     """
-    trained = load_pretrained(HTT, HTTConfig, start).state_dict()
+    source = load_pretrained(HTT, HTTConfig, start)
+    other = [
+        prefix
+        for prefix, same in (
+            ("action_head.", source.config.actions == model.config.actions),
+            ("object_", source.config.objects == model.config.objects),
+        )
+        if not same
+    ]
+    trained = {name: value for name, value in source.state_dict().items() if not name.startswith(tuple(other))}
     ours = model.state_dict()
     backbone = [name for name in ours if name.startswith("backbone.")]
     if any(name not in trained or trained[name].shape != ours[name].shape for name in backbone):

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
-from handloom.datasets.motions import MotionRecording, motion_of_track, stored_motions
+from handloom.datasets.motion_variants import variants_of_track
+from handloom.datasets.motions import MotionRecording, stored_motions
 from handloom.datasets.store import Store
 from handloom.datasets.store_digest import store_digest
 from handloom.formats.tracks import read_any_track
@@ -104,8 +105,8 @@ def about_stores(stores: Sequence[Store], split: str, more: Sequence[MotionRecor
 
 
 def recordings_of_tracks(paths: Sequence[Path]) -> list[MotionRecording]:
-    """Recordings of results and devices. Raises InputError as their readers."""
-    return [motion_of_track(read_any_track(path), path.name) for path in paths]
+    """Recordings of results and devices, each in several variants. Raises InputError as their readers."""
+    return [recording for path in paths for recording in variants_of_track(read_any_track(path), path.name)]
 
 
 def split_or_none(stores: Sequence[Store], training: str) -> list[MotionRecording]:
