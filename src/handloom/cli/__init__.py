@@ -9,7 +9,7 @@ from handloom import __version__
 from handloom.cli.bench import bench
 from handloom.cli.capture import annotate, train_mvexonet
 from handloom.cli.data import check, datasets, prepare, simulate
-from handloom.cli.ego import train_svegonet
+from handloom.cli.ego import train_hand_detector, train_svegonet
 from handloom.cli.learn import evaluate, export, import_weights, train_htt
 from handloom.cli.motion import (
     camera_motion,
@@ -47,6 +47,7 @@ train.command(name="htt")(train_htt)
 train.command(name="ghtt-pose")(train_ghtt_pose)
 train.command(name="ghtt-action")(train_ghtt_action)
 train.command(name="posegpt")(train_posegpt)
+train.command(name="hand-detector")(train_hand_detector)
 train.command(name="svegonet")(train_svegonet)
 train.command(name="verbs")(train_verbs)
 train.command(name="mvexonet")(train_mvexonet)

@@ -63,6 +63,54 @@ def train_svegonet(
     )
 
 
+def train_hand_detector(
+    data: tuple[Path, ...],
+    out: Path,
+    preset: Preset = "small",
+    cameras: tuple[str, ...] = (),
+    split: str = "train",
+    pictures: Path | None = None,
+    epochs: int | None = None,
+    batch_clips: int | None = None,
+    learning_rate: float | None = None,
+    frame_step: int | None = None,
+    seed: int = 0,
+    device: Device = "auto",
+    checkpoint_minutes: float = 5.0,
+    max_steps: int | None = None,
+) -> None:
+    """Train a detector of hands on whole pictures of any cameras, for track and annotate --detector; resumable.
+
+    Args:
+        data: Stores with pictures, and boxes or joints of hands.
+        out: Folder of the run: settings, log.csv, curves.html, checkpoints, and in the end model/.
+        preset: paper (EfficientNet-B0, 512 px, for a GPU), or small (192 px), for 2 CPU cores.
+        cameras: Whose pictures; by default all.
+        split: Of the stores.
+        pictures: Folder for the scaled pictures, which several runs may share; by default in the run.
+        epochs: Instead of the preset's.
+        batch_clips: Pictures of a step, over all processes, instead of the preset's.
+        learning_rate: Instead of the preset's.
+        frame_step: Train on every so many frames of a recording, instead of the preset's.
+        seed: Of all chance.
+        device: Where to compute.
+        checkpoint_minutes: Time between two checkpoints.
+        max_steps: End after so many steps, as if interrupted.
+    """
+    with needing_torch():
+        from handloom.training.hand_detector import HandDetectorOptions
+        from handloom.training.hand_detector import train_hand_detector as run_training
+
+    options = HandDetectorOptions(
+        preset, split, seed, epochs, batch_clips, learning_rate, device, checkpoint_minutes, max_steps, cameras,
+        pictures, frame_step,
+    )  # fmt: skip
+    carry_out_training(
+        lambda **listeners: run_training(data, out, options, **listeners),
+        lambda _: ("use it", f"handloom track ... --estimator svegonet --detector {out}"),
+    )
+
+
 def reproduce_assemblyhands(
     table: str,
     /,

@@ -90,14 +90,15 @@ def evaluate(
     device: Device = "auto",
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
 ) -> None:
-    """Score a trained network on a store: pose errors, PCK, objects, actions or verbs; numbers and a page.
+    """Score a trained network on a store: pose errors, PCK, objects, actions, verbs, boxes; numbers and a page.
 
     Args:
-        run: Folder of a training run (htt, svegonet, verbs) or of weights, or an exported .onnx file.
+        run: Folder of a training run (htt, svegonet, hand-detector, verbs) or of weights, or an exported .onnx file.
         data: The store.
         out: Folder for scores.json and evaluation.html; of HTT also predictions.npz and H2O's submission files.
         split: Of the store.
-        camera: Whose pictures; by default the only camera, or H2O's on the head; of SVEgoNet all that move.
+        camera: Whose pictures; by default the only camera, or H2O's on the head; of SVEgoNet all that move, of a hand
+            detector all.
         poses: Name verbs from the joints of another store with the same recordings, or of a folder of results that are
             called as they are; by default from the store's own.
         device: Where to compute.
@@ -115,10 +116,17 @@ def evaluate(
         return
     if poses is not None:
         raise InputError("--poses is for verb classifiers; other networks are shown pictures")
+    chosen = () if camera is None else (camera,)
+    if network == "HandDetector":
+        with needing_torch():
+            from handloom.evaluation.hand_detector import box_rows, evaluate_hand_detector
+        with ProgressBar("recordings") as progress:
+            boxes = evaluate_hand_detector(run, data, split, out, chosen, device, progress)
+        print_rows(*box_rows(boxes, out))
+        return
     if network == "InterNet":
         with needing_torch():
             from handloom.evaluation.svegonet import ego_rows, evaluate_svegonet
-        chosen = () if camera is None else (camera,)
         with ProgressBar("recordings") as progress:
             found = evaluate_svegonet(run, data, split, out, chosen, device, progress)
         print_rows(*ego_rows(found, out))

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from handloom.datasets.clips import recordings_of
 from handloom.datasets.columns import Columns
 from handloom.datasets.frames import inside
+from handloom.datasets.kept_pictures import read_kept, write_kept
 from handloom.datasets.label_noise import LabelNoise
 from handloom.datasets.layout import (
     BOXES,
@@ -26,7 +27,6 @@ from handloom.datasets.store import Store
 from handloom.datasets.store_digest import store_digest
 from handloom.errors import InputError
 from handloom.estimators.ego_crops import Cutter, cutter, hand_boxes
-from handloom.formats.atomic import replacing
 from handloom.geometry import apply_rigid, invert_rigid
 from handloom.geometry.pinhole_views import PinholeViews
 from handloom.models.internet import InterNetConfig
@@ -83,18 +83,26 @@ def ego_cameras(store: Store, chosen: Sequence[str] = ()) -> list[str]:
     Raises:
         InputError: no such camera, or none that moves.
     """
+    pictured = pictured_cameras(store, chosen)
+    if chosen:
+        return pictured
+    moving = [name for name in pictured if _moves(store, name)]
+    if not moving:
+        raise InputError(
+            f"{store.root} has no egocentric camera: {', '.join(pictured)} stand still in its first recording. "
+            "SVEgoNet is for cameras on the head; to use one all the same, name it with --cameras"
+        )
+    return moving
+
+
+def pictured_cameras(store: Store, chosen: Sequence[str] = ()) -> list[str]:
+    """The cameras that are asked for, or all. Raises InputError: no such camera, or no pictures."""
     pictured = [camera.name for camera in store.layout.pictured]
     if not pictured:
         raise InputError(f"{store.root} has no pictures; prepare it with pictures")
     if unknown := [name for name in chosen if name not in pictured]:
         raise InputError(f"{store.root} has no pictures of camera {unknown[0]!r}; it has {', '.join(pictured)}")
-    moving = [name for name in pictured if _moves(store, name)]
-    if not (chosen or moving):
-        raise InputError(
-            f"{store.root} has no egocentric camera: {', '.join(pictured)} stand still in its first recording. "
-            "SVEgoNet is for cameras on the head; to use one all the same, name it with --cameras"
-        )
-    return list(chosen) or moving
+    return list(chosen) or pictured
 
 
 def read_hand_crops(
@@ -158,7 +166,7 @@ def _crops(
     kept = cut.views.valid
     if len(frame) and not path.exists():
         _write_pictures(path, store, number, camera, frame, cut)
-    pictures = _read_pictures(path, (len(frame), cut.size, cut.size))
+    pictures = read_kept(path, (len(frame), cut.size, cut.size))
     joints, valid = _labels(columns, subset, number)
     own = apply_rigid(invert_rigid(np.where(posed[:, None, None], world, np.eye(4)))[:, None], joints)
     rows = np.flatnonzero(kept)
@@ -202,20 +210,7 @@ def _write_pictures(
                 grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
                 for row in np.flatnonzero((frame == index) & cut.views.valid):
                     pictures[row] = cut.cut(grey, int(row))
-    with replacing(path) as part, part.open("wb") as file_out:
-        np.save(file_out, pictures, allow_pickle=False)
-
-
-def _read_pictures(path: Path, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "N S S"]:
-    if not shape[0]:
-        return np.zeros(shape, np.uint8)
-    try:
-        pictures = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as failure:
-        raise InputError(f"{path} is damaged: {failure}; delete it, and it will be made again") from None
-    if pictures.shape != shape:
-        raise InputError(f"{path} holds {pictures.shape}, expected {shape}; delete it, and it will be made again")
-    return np.asarray(pictures)
+    write_kept(path, pictures)
 
 
 def _moves(store: Store, camera: str) -> bool:

@@ -107,12 +107,15 @@ def cut_square(
 
 
 def hand_boxes(
-    keypoints_px: Float[np.ndarray, "N 21 2"], seen: Bool[np.ndarray, "N 21"], margin_px: float = 9.0
+    keypoints_px: Float[np.ndarray, "N 21 2"],
+    seen: Bool[np.ndarray, "N 21"],
+    margin_px: float = 9.0,
+    least: int = ENOUGH_JOINTS,
 ) -> Float[np.ndarray, "N 4"]:
-    """Boxes around the keypoints in the picture, a little wider; NaN with fewer than `ENOUGH_JOINTS`."""
+    """Boxes around the keypoints in the picture, a little wider; NaN with fewer than `least`."""
     low = np.where(seen[..., None], keypoints_px, np.inf).min(1) - margin_px
     high = np.where(seen[..., None], keypoints_px, -np.inf).max(1) + margin_px
-    enough = seen.sum(1) >= ENOUGH_JOINTS
+    enough = seen.sum(1) >= least
     return np.where(enough[:, None], np.concatenate([low, high], 1), np.nan)
 
 

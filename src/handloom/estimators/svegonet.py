@@ -12,6 +12,7 @@ from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_torch import choose_device
 from handloom.estimators.lifting import ADULT_BONES_M
 from handloom.formats.weights import load_pretrained
+from handloom.formats.weights_config import weights_folder
 from handloom.geometry.pinhole_views import PinholeViews
 from handloom.models.internet import CELL_PX, InterNet, InterNetConfig, joints_of
 from handloom.skeleton import BONES
@@ -58,8 +59,7 @@ class SVEgoNet:
     @classmethod
     def load(cls, folder: Path, device: Device = "auto") -> "SVEgoNet":
         """The network of a folder of weights or of a training run. Raises InputError."""
-        place = folder / "model" if (folder / "model").is_dir() else folder
-        return cls(load_pretrained(InterNet, InterNetConfig, place), device)
+        return cls(load_pretrained(InterNet, InterNetConfig, weights_folder(folder)), device)
 
     @torch.inference_mode()
     def hands(self, pictures: UInt8[np.ndarray, "N S S"], mirrored: bool = False) -> EgoHands:

@@ -23,6 +23,7 @@ from handloom.formats.h2o_challenge import (
     write_hand_submission,
 )
 from handloom.formats.predictions import write_predictions
+from handloom.formats.weights_config import weights_folder
 from handloom.metrics.pose import FPHA_RANGES, H2O_RANGES
 from handloom.metrics.predictions import Predictions
 from handloom.metrics.scores import Scores, score
@@ -62,7 +63,7 @@ def evaluate(
         OutputError: the results cannot be written.
     """
     store = Store(data)
-    network = load_network(weights / "model" if (weights / "model").is_dir() else weights, device, precision)
+    network = load_network(weights_folder(weights), device, precision)
     chosen = choose_camera(store, camera)
     name = f"{_kind(store)}{store.layout.dataset} ({data.name}), split {split}, camera {chosen}"
     count = len(videos_of(store, split))

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from handloom.annotate.labelled_hands import LabelledHands
 from handloom.estimators.mvexonet import Annotator, triangulated_views
 from handloom.estimators.view_crops import HandCrops, boxes_of, corners, disturbed
+from handloom.metrics.boxes import intersection_over_union
 from handloom.metrics.pose import PCKRange, auc, joint_errors, pck
 from handloom.skeleton import MIDDLE_MCP
 
@@ -81,7 +82,7 @@ def estimate(hands: LabelledHands, annotator: Annotator, noise: BoxNoise, seed: 
         if number == 1:
             joints[ALGEBRAIC] = found.algebraic
         outline = crops.plane(found.joints)
-    return Estimates(hands, joints, outlines, _overlap(boxes, true_boxes)[:, views])
+    return Estimates(hands, joints, outlines, intersection_over_union(boxes, true_boxes)[:, views])
 
 
 def scores(estimates: Sequence[Estimates], methods: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -130,14 +131,6 @@ def _detected(
             held = boxes_of(hands.crops.of(np.array([row])).plane(pair[None]))[0]
             boxes[row, both] = held[both]
     return disturbed(boxes, rng, noise.shift, noise.scale)
-
-
-def _overlap(a: Float[np.ndarray, "*batch 4"], b: Float[np.ndarray, "*batch 4"]) -> Float[np.ndarray, "*batch"]:
-    """Intersection over union."""
-    low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
-    common = np.clip(high - low, 0, None).prod(-1)
-    areas = [(box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b)]
-    return np.asarray(common / (areas[0] + areas[1] - common))
 
 
 def seen_views(estimates: Sequence[Estimates]) -> Bool[np.ndarray, "hands views"]:

@@ -15,6 +15,7 @@ from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_torch import choose_device
 from handloom.formats.atomic import json_text, write_text
 from handloom.formats.weights import load_pretrained
+from handloom.formats.weights_config import weights_folder
 from handloom.metrics.actions import class_accuracies, confusion
 from handloom.models.verb_classifier import VerbClassifier, VerbClassifierConfig
 from handloom.progress import Progress, silent
@@ -77,7 +78,7 @@ def evaluate_verbs(
         InputError: weights of something else, no such split or verbs, or poses that do not fit.
         OutputError: the results cannot be written.
     """
-    folder = weights / "model" if (weights / "model").is_dir() else weights
+    folder = weights_folder(weights)
     model = load_pretrained(VerbClassifier, VerbClassifierConfig, folder, choose_device(device))
     recordings = stored_motions(open_stores(data), split)
     given = None if poses is None else poses_of(recordings, poses)

@@ -24,6 +24,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     return described
 
 
+def weights_folder(run: Path) -> Path:
+    """Where the weights of a training run are; any other folder is taken for that of the weights."""
+    return run / "model" if (run / "model").is_dir() else run
+
+
 def network_of(run: Path) -> str | None:
     """Name of the network in the folder of a run or of weights; None if it is none. Raises InputError: damaged."""
     for folder in (run / "model", run):

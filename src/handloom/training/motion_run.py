@@ -50,9 +50,9 @@ class MotionOptions:
     checkpoint_minutes: float = 5.0
     max_steps: int | None = None
 
-    def applied(self, recipe: Recipe) -> Recipe:
-        """The recipe with what is given here."""
-        given = {name: getattr(self, name) for name in ("epochs", "batch_clips", "learning_rate")}
+    def applied(self, recipe: Recipe, *more: str) -> Recipe:
+        """The recipe with what is given here, `more` naming what else may be."""
+        given = {name: getattr(self, name) for name in ("epochs", "batch_clips", "learning_rate", *more)}
         return replace(recipe, **{name: value for name, value in given.items() if value is not None})
 
     def loop(self, shared: Processes, progress: Progress, should_stop: Callable[[], bool]) -> LoopOptions:
