@@ -182,23 +182,21 @@ def test_scores_are_exact():
 
     both = [left, right]
     perfect = picture(both, [0.9, 0.8], [False, True], both)
-    values = box_scores([perfect], 0.3)
-    assert (values["ap"], values["recall"], values["side_accuracy"], values["overlap"]) == (1, 1, 1, 1)
-    assert (values["false_per_picture"], values["hands"], values["pictures"]) == (0, 2, 1)
+    assert box_scores([perfect], 0.3) == (1, 1, 1, 1, 0, 2, 2, 1)
     # The right hand is called left, surer than the left one; a false box; and a hand that is missed.
     wrong = picture([left, right, [50.0, 0, 60, 10]], [0.5, 0.9, 0.4], [False, False, True], both)
     missed = picture([], [], [], both)
     values = box_scores([wrong, missed], 0.3)
-    assert values["recall"] == 0.5
-    assert values["side_accuracy"] == 0.5
-    assert values["false_per_picture"] == 0.5
-    assert values["ap"] == pytest.approx((0.5 * 0.5 + 0) / 2), "left: found second of two, one of two hands; right: none"
-    assert box_scores([wrong], 0.6)["recall"] == 0.5, "what is less sure is not found"
-    # One that is hidden may be found or not, and a second box on one hand is false.
-    hidden = picture([left, right, right], [0.9, 0.9, 0.8], [False, True, True], both, (False, True))
+    assert (values.recall, values.side_accuracy, values.false_per_picture) == (0.5, 0.5, 0.5)
+    assert values.ap == pytest.approx((0.5 * 0.5 + 0) / 2), "left: second of two, one of two hands; right: none"
+    assert box_scores([wrong], 0.6).recall == 0.5, "what is less sure is not found"
+    # One that is hidden may be found or not, also twice.
+    hidden = picture([left, left, right], [0.9, 0.8, 0.8], [False, False, True], both, (False, True))
     values = box_scores([hidden], 0.3)
-    assert (values["hands"], values["recall"], values["false_per_picture"], values["ap"]) == (1, 1, 1, 1)
-    assert box_scores([picture([], [], [], [none, none])], 0.3)["ap"] is None
+    assert (values.ap, values.recall, values.false_per_picture, values.hands) == (1, 1, 0, 1)
+    twice = picture([right, right], [0.9, 0.8], [True, True], both)
+    assert box_scores([twice], 0.3).false_per_picture == 1, "a second box on one hand is false"
+    assert box_scores([picture([], [], [], [none, none])], 0.3).ap is None
 
 
 def test_stopped_anywhere_and_resumed_it_has_the_same_bits(store, tiny, run, tmp_path):

@@ -158,9 +158,9 @@ def _boxes(
     around = tight + np.concatenate([-room, -room, room, room], -1)
     last = np.array([size[0], size[1]] * 2) - 0.5
     around = np.clip(around, -0.5, last)
-    given = stored.any(-1)
+    given = np.asarray(stored.any(-1))
     seen = ((there & visible).sum(-1) >= LEAST_VISIBLE) & (there.sum(-1) >= visible.shape[-1] // 2)
-    known = (columns["hand.valid"].any((1, 2)) & posed) | given.any(1)
+    known = np.asarray((columns["hand.valid"].any((1, 2)) & posed) | given.any(1))
     return np.where(given[..., None], stored, around).astype(np.float64), np.asarray(given | seen), known
 
 

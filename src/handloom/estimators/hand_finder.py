@@ -48,18 +48,18 @@ class HandBoxes(NamedTuple):
 
 
 class HandFinder:
-    """A trained detector on a device. Raises InputError: there is no such device."""
+    """A trained detector on a device."""
 
-    def __init__(self, model: HandDetector, device: Device = "auto") -> None:
-        self._device = choose_device(device)
-        self._model = model.to(self._device).eval()
+    def __init__(self, model: HandDetector, device: torch.device) -> None:
+        self._device, self._model = device, model.to(device).eval()
         self.config = model.config
         self.name = f"hand-detector (torch {torch.__version__}, {self._device.type})"
 
     @classmethod
     def load(cls, folder: Path, device: Device = "auto") -> "HandFinder":
-        """The detector of a folder of weights or of a training run. Raises InputError."""
-        return cls(load_pretrained(HandDetector, HandDetectorConfig, weights_folder(folder)), device)
+        """The detector of a folder of weights or of a training run. Raises InputError: also of no such device."""
+        model = load_pretrained(HandDetector, HandDetectorConfig, weights_folder(folder))
+        return cls(model, choose_device(device))
 
     def find(self, picture: UInt8[np.ndarray, "H W 3"]) -> HandBoxes:
         """The hands in an RGB picture of any size."""

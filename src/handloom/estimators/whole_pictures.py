@@ -28,4 +28,4 @@ def canvas_size(width: int, height: int, multiple_px: int) -> Size:
 def resized_boxes(boxes_px: Float[np.ndarray, "*batch 4"], before: Size, after: Size) -> Float[np.ndarray, "*batch 4"]:
     """Boxes x0, y0, x1, y1 in a picture of another size; the middle of the first pixel is 0."""
     scale = np.array(after * 2) / np.array(before * 2)
-    return (boxes_px + 0.5) * scale - 0.5
+    return np.asarray((boxes_px + 0.5) * scale - 0.5)

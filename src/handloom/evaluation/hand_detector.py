@@ -64,19 +64,18 @@ def evaluate_hand_detector(
     progress("evaluate", len(parts), len(parts))
     everything = [one for answer in answers for one in answer]
     total = box_scores(everything, LEAST_SCORE)
-    if not total["hands"]:
+    if not total.hands:
         raise InputError(f"not one of {len(everything)} pictures of {data}, split {split!r}, shows a labelled hand")
-    each = {
-        name: box_scores([one for part, answer in zip(parts, answers) if part.camera == name for one in answer],
-                         LEAST_SCORE)
-        for name in chosen
-    }  # fmt: skip
+    each = {}
+    for name in chosen:
+        own = [one for part, answer in zip(parts, answers) if part.camera == name for one in answer]
+        each[name] = box_scores(own, LEAST_SCORE)._asdict()
     kind = "simulated " if store.simulated else ""
     scores = {
         "network": finder.name,
         "data": f"{kind}{store.layout.dataset} ({data.name}), split {split}",
         "least_score": LEAST_SCORE,
-        "all": total,
+        "all": total._asdict(),
         "cameras": each,
     }
     write_text(out / SCORES, json_text(scores, indent=2) + "\n")
@@ -99,14 +98,13 @@ def _row(values: Mapping[str, Any]) -> str:
 
 
 def _shots(parts: Sequence[HandPictures], answers: Sequence[Sequence[JudgedPicture]]) -> list[BoxShot]:
-    """Pictures evenly chosen out of all, those with most mistakes first."""
+    """Pictures evenly chosen out of all."""
     places = [(k, row) for k, answer in enumerate(answers) for row in range(len(answer))]
     chosen = np.unique(np.linspace(0, len(places) - 1, min(SHOTS, len(places))).astype(int))
     shots = []
     for k, row in (places[number] for number in chosen):
         part, answer = parts[k], answers[k][row]
         own = box_scores([answer], LEAST_SCORE)
-        found = round((own["recall"] or 0) * own["hands"])
-        caption = f"{part.camera}, frame {part.frame[row]}: {found} of {own['hands']} found"
+        caption = f"{part.camera}, frame {part.frame[row]}: {own.found} of {own.hands} found"
         shots.append(BoxShot(np.asarray(part.pictures[row]), answer, caption))
     return shots

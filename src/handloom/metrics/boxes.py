@@ -41,28 +41,41 @@ def intersection_over_union(
     return np.asarray(common / (areas[0] + areas[1] - common))
 
 
-def box_scores(pictures: Sequence[JudgedPicture], threshold: float) -> dict[str, float | int | None]:
+class BoxScores(NamedTuple):
     """Scores of a detector; None where nothing can be said.
 
-    Args:
-        pictures: all that it was shown.
-        threshold: what is less sure is no hand; of the average precision all counts.
-
-    Returns:
+    Attributes:
         ap: average precision at an overlap of 0.5, left and right hands apart, then the mean of both: a box that is
             called the other hand is wrong (area under the curve of precision, made to fall, over recall).
         recall: share of the hands that are found, whatever they are called.
         side_accuracy: of these, share of those called what they are.
         overlap: of these, mean intersection over union.
         false_per_picture: boxes that are no hand.
-        hands, pictures: how many.
+        found, hands, pictures: how many.
+    """
+
+    ap: float | None
+    recall: float | None
+    side_accuracy: float | None
+    overlap: float | None
+    false_per_picture: float | None
+    found: int
+    hands: int
+    pictures: int
+
+
+def box_scores(pictures: Sequence[JudgedPicture], threshold: float) -> BoxScores:
+    """How well hands are found.
+
+    Args:
+        pictures: all that the detector was shown.
+        threshold: what is less sure is no hand; of the average precision all counts.
     """
     overlaps: list[float] = []
     named: list[bool] = []
     false = hands = 0
     for picture in pictures:
-        sure = picture.scores >= threshold
-        own = _only(picture, sure)
+        own = _only(picture, picture.scores >= threshold)
         owner = _owners(own, (LEFT, RIGHT))
         hands += int((picture.counted & np.isfinite(picture.true_px[:, 0])).sum())
         false += int((owner == _NOTHING).sum())
@@ -70,17 +83,17 @@ def box_scores(pictures: Sequence[JudgedPicture], threshold: float) -> dict[str,
             if hand >= 0:
                 overlaps.append(float(intersection_over_union(own.boxes_px[box], own.true_px[hand])))
                 named.append(bool(own.right[box]) == bool(hand))
-    each = [_average_precision(pictures, hand) for hand in range(len(HANDS))]
-    ap = float(known_mean(np.array(each)))
-    return {
-        "ap": None if np.isnan(ap) else ap,
-        "recall": len(named) / hands if hands else None,
-        "side_accuracy": float(np.mean(named)) if named else None,
-        "overlap": float(np.mean(overlaps)) if named else None,
-        "false_per_picture": false / len(pictures) if pictures else None,
-        "hands": hands,
-        "pictures": len(pictures),
-    }
+    ap = float(known_mean(np.array([_average_precision(pictures, hand) for hand in (LEFT, RIGHT)])))
+    return BoxScores(
+        ap=None if np.isnan(ap) else ap,
+        recall=len(named) / hands if hands else None,
+        side_accuracy=float(np.mean(named)) if named else None,
+        overlap=float(np.mean(overlaps)) if named else None,
+        false_per_picture=false / len(pictures) if pictures else None,
+        found=len(named),
+        hands=hands,
+        pictures=len(pictures),
+    )
 
 
 _NOTHING, _IGNORED = -1, -2

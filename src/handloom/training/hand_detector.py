@@ -103,10 +103,10 @@ class HandDetectorStage(Loop):
         """Average precision, recall and sides on pictures of the validation split."""
         if not self.validation:
             return None
-        finder = HandFinder(self.model, self.device.type)
+        finder = HandFinder(self.model, self.device)
         step = -(-sum(len(part.frame) for part in self.validation) // MOST_VALIDATED)
         found = box_scores([one for part in self.validation for one in part.judged(finder, step)], LEAST_SCORE)
-        return {name: float(value) for name in self.validated if (value := found[name]) is not None}
+        return {name: value for name in self.validated if (value := getattr(found, name)) is not None}
 
 
 def train_hand_detector(
