@@ -63,7 +63,7 @@ def weights(store, tmp_path_factory):
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("weights") / "w"
-    save_pretrained(HTT(replace(config_for(Store(store)), **TINY)).eval(), folder)
+    save_pretrained(HTT(replace(config_for([Store(store)]), **TINY)).eval(), folder)
     return folder
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from handloom.cli import main
 from handloom.datasets.motion_clips import motion_clips
-from handloom.datasets.motion_variants import mirrored, variants_of_track
+from handloom.datasets.motion_variants import SPEEDS, mirrored, variants_of_track
 from handloom.datasets.motions import FRAME_RATE, motion_of_track, stored_motions
 from handloom.datasets.prepare import prepare_episodes
 from handloom.datasets.store import Store
@@ -188,20 +188,36 @@ def test_tracks_of_any_rate_become_30(rate):
     assert difference.max() < (2e-3 if rate == 10 else 3e-4)
 
 
+@needs_torch
+def test_block_p_goes_on_from_weights(store, pose, tmp_path):
+    def go_on(name, start, **changes):
+        from handloom.training.ghtt_pose import train_ghtt_pose
+        from handloom.training.motion_run import MotionOptions
+
+        options = MotionOptions(**(OPTIONS | {"learning_rate": 1e-12}))
+        return train_ghtt_pose([store], tmp_path / name, options, TINY | changes, start=start)
+
+    again = weights(go_on("again", pose))
+    for name, value in weights(pose / "model").items():
+        torch.testing.assert_close(again[name], value)
+    with pytest.raises(InputError, match=r"start: begun with \w{16}, now \w{16}"):
+        go_on("again", train_pose(store, tmp_path / "other", seed=1))
+    with pytest.raises(InputError, match="choose the preset that it has"):
+        go_on("wider", pose, feedforward=48)
+
+
 def test_recordings_of_devices_are_varied():
     track = make_track(61, 30.0, gaps=False, noise_m=0)
     found = variants_of_track(track, "made up")
-    assert len(found) == 10
-    assert [len(recording) for recording in found[::2]] == [86, 71, 61, 51, 43]  # 2 s at 0.7 ... 1.4 of the speed
-    assert len({recording.name for recording in found}) == 10
-    plain, mirror = found[4], found[5]
+    assert len({recording.name for recording in found}) == len(found) == 2 * len(SPEEDS)
+    assert [len(recording) for recording in found[::2]] == [int(60 / speed + 1e-6) + 1 for speed in SPEEDS]
+    plain, mirror = found[2 * SPEEDS.index(1.0) :][:2]
     np.testing.assert_allclose(plain.joints_m, track.joints_m, atol=1e-6)
     np.testing.assert_allclose(mirror.joints_m[:, 0], plain.joints_m[:, 1] * [-1, 1, 1])
     back = mirrored(mirror)
     np.testing.assert_allclose(back.motion.features, plain.motion.features, atol=1e-9)
-    # At half of the speed, half of the way per frame.
-    slow, fast = (np.linalg.norm(np.diff(found[k].joints_m[:, 0, 0], axis=0), axis=-1).mean() for k in (0, 8))
-    assert slow / fast == pytest.approx(0.5, rel=0.05)
+    slow, fast = (np.linalg.norm(np.diff(found[k].joints_m[:, 0, 0], axis=0), axis=-1).mean() for k in (0, -2))
+    assert slow / fast == pytest.approx(SPEEDS[0] / SPEEDS[-1], rel=0.05)
 
 
 def test_label_vectors_share_what_labels_share():

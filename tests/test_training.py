@@ -31,7 +31,7 @@ def store(tmp_path_factory):
 def train(store, out, changes=TINY, **options):
     from handloom.training.htt import TrainOptions, train_htt
 
-    return train_htt(store, out, TrainOptions(**(OPTIONS | options)), changes)
+    return train_htt([store], out, TrainOptions(**(OPTIONS | options)), changes)
 
 
 def weights(folder):
@@ -86,7 +86,7 @@ def test_killed_without_warning_it_goes_on(store, run, tmp_path):
         "    return step(self, batch)\n"
         "stage.Stage._step = killed\n"
         f"options = TrainOptions(checkpoint_minutes=0, **{OPTIONS!r})\n"
-        f"train_htt(Path({str(store)!r}), Path({str(tmp_path / 'r')!r}), options, {TINY!r})\n"
+        f"train_htt([Path({str(store)!r})], Path({str(tmp_path / 'r')!r}), options, {TINY!r})\n"
     )
     assert subprocess.run([sys.executable, script], check=False, env=_environment()).returncode == -9
     kept = sorted(path.name for path in (tmp_path / "r" / "checkpoints").iterdir())
@@ -122,7 +122,7 @@ def test_two_processes_train_as_one(store, run, tmp_path):
     script.write_text(
         "from pathlib import Path\n"
         "from handloom.training.htt import TrainOptions, train_htt\n"
-        f"train_htt(Path({str(store)!r}), Path({str(tmp_path / 'r')!r}), TrainOptions(**{OPTIONS!r}), {TINY!r})\n"
+        f"train_htt([Path({str(store)!r})], Path({str(tmp_path / 'r')!r}), TrainOptions(**{OPTIONS!r}), {TINY!r})\n"
     )
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     done = subprocess.run(launcher, env=_environment(), capture_output=True, text=True, check=False)
@@ -168,8 +168,42 @@ def test_a_finished_run_is_not_taken_for_another(store, run):
 def test_a_run_is_not_continued_on_other_data(store, tmp_path):
     train(store, tmp_path / "r", max_steps=1)
     prepare_episodes(MadeUp((40, 25, 30, 30)), tmp_path / "s", (64, 36))
-    with pytest.raises(InputError, match=r"data.store: begun with \w+, now"):
+    with pytest.raises(InputError, match=r"data.stores.*begun with"):
         train(tmp_path / "s", tmp_path / "r")
+
+
+def test_several_stores_are_trained_on_as_one(store, tmp_path):
+    from handloom.datasets.clips import htt_clips
+    from handloom.datasets.loader import ClipDataset
+    from handloom.datasets.store import Store
+    from handloom.training.htt import config_for
+    from handloom.training.samples import JoinedSamples, PictureSamples
+
+    prepare_episodes(MadeUp((24, 16, 16, 16)), tmp_path / "more", (64, 36))
+    stores = [Store(store), Store(tmp_path / "more")]
+    config = replace(config_for(stores), **TINY)
+    assert config.actions == config_for(stores[:1]).actions
+    parts = [
+        PictureSamples(ClipDataset(one.root, "front", htt_clips(one, "train", True, 8, 2, 2)), config, 3)
+        for one in stores
+    ]
+    joined = JoinedSamples(parts)
+    first, second = (len(part) for part in parts)
+    assert len(joined) == first + second
+    assert joined.names == [recording.name for one in stores for recording in one.recordings]
+    for number, part, within in ((first - 1, 0, first - 1), (first, 1, 0), (first + second - 1, 1, second - 1)):
+        sample, expected = joined[2, number], parts[part][2, within]
+        assert torch.equal(sample.inputs, expected.inputs)
+        recording, frame = expected.place.tolist()
+        assert sample.place.tolist() == [recording + part * len(stores[0].recordings), frame]
+    from handloom.training.htt import TrainOptions, train_htt
+
+    options = TrainOptions(**(OPTIONS | {"epochs": 1}))
+    assert train_htt([store, tmp_path / "more"], tmp_path / "r", options, TINY) == tmp_path / "r" / "model"
+    with pytest.raises(InputError, match=r"data.stores.*begun with"):
+        train_htt([store], tmp_path / "r", options, TINY)
+    with pytest.raises(InputError, match="give a store, or several"):
+        train_htt([], tmp_path / "n", options, TINY)
 
 
 def test_the_small_preset_trains_its_backbone_first_and_then_on_its_features(store, tmp_path):
@@ -203,7 +237,7 @@ def test_a_training_goes_on_from_weights_but_for_classes_that_differ(store, tmp_
     from handloom.training.recipe import PRESETS
 
     small = {**TINY, "pixel_scale": 50.0}
-    config = replace(PRESETS["small"].config(config_for(Store(store))), **small)
+    config = replace(PRESETS["small"].config(config_for([Store(store)])), **small)
     torch.manual_seed(5)
     trained = HTT(config)
     save_pretrained(trained, tmp_path / "w")
@@ -234,7 +268,7 @@ def test_frozen_features_are_those_of_the_pictures(store):
     from handloom.training.htt import config_for
     from handloom.training.samples import PictureSamples
 
-    config = replace(config_for(Store(store)), **TINY)
+    config = replace(config_for([Store(store)]), **TINY)
     torch.manual_seed(0)
     model = HTT(config).eval()
     places = htt_clips(Store(store), "train", True, 8, 2, 2)
@@ -265,7 +299,7 @@ def test_mirrored_features_are_those_of_mirrored_pictures(store):
     from handloom.training.htt import config_for
     from handloom.training.samples import PictureSamples
 
-    config = replace(config_for(Store(store)), **TINY)
+    config = replace(config_for([Store(store)]), **TINY)
     model = HTT(config).eval()
     clips = ClipDataset(store, "front", htt_clips(Store(store), "train", True, 8, 2, 2))
     features = FeatureStore(store.parent / "features", model, 3, "float32", "front", mirror=1.0)

@@ -32,7 +32,7 @@ def store(tmp_path_factory):
 def train(store, out, **options):
     from handloom.training.htt import TrainOptions, train_htt
 
-    return train_htt(store, out, TrainOptions(**(OPTIONS | options)), SMALL)
+    return train_htt([store], out, TrainOptions(**(OPTIONS | options)), SMALL)
 
 
 class FewFit:
@@ -94,7 +94,7 @@ def recorded(self, values):
 
 Processes.average = recorded
 options = TrainOptions(batch_clips=2, **{options!r} | dict(preset="small"))
-train_htt(Path({store!r}), Path({out!r}), options, {tiny!r}, progress=lambda *step: told.append(step))
+train_htt([Path({store!r})], Path({out!r}), options, {tiny!r}, progress=lambda *step: told.append(step))
 Path({out!r} + rank + ".json").write_text(json.dumps(dict(kept=kept, told=told)))
 """
 TOO_LARGE = """
@@ -112,7 +112,7 @@ def few_fit(module, inputs, valid, intrinsics):
     return forward(module, inputs, valid, intrinsics)
 
 Forward.forward = few_fit
-train_htt(Path({store!r}), Path({out!r}), TrainOptions(batch_clips=8, **{options!r}), {tiny!r})
+train_htt([Path({store!r})], Path({out!r}), TrainOptions(batch_clips=8, **{options!r}), {tiny!r})
 """
 
 
@@ -162,7 +162,7 @@ def test_a_run_is_not_continued_from_other_weights_of_the_same_name(store, tmp_p
 
     def put(seed):
         torch.manual_seed(seed)
-        model = HTT(replace(config_for(Store(store)), **SMALL))
+        model = HTT(replace(config_for([Store(store)]), **SMALL))
         (tmp_path / str(seed)).mkdir()
         if option != "backbone_weights":
             save_pretrained(model, tmp_path / str(seed) / "w")

@@ -13,7 +13,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def train_htt(
-    data: Path,
+    data: tuple[Path, ...],
     out: Path,
     preset: Literal["paper", "small"] = "small",
     camera: str | None = None,
@@ -33,16 +33,16 @@ def train_htt(
     checkpoint_minutes: float = 5.0,
     max_steps: int | None = None,
 ) -> None:
-    """Train HTT on a store; killed at any moment, the same command goes on. Ctrl-C writes a checkpoint first.
+    """Train HTT on stores; killed at any moment, the same command goes on. Ctrl-C writes a checkpoint first.
 
     Several GPUs: torchrun --nproc-per-node N -m handloom train htt ...
 
     Args:
-        data: The store.
+        data: The stores; the network knows the classes of all.
         out: Folder of the run: settings, log.csv, curves.html, checkpoints, and in the end model/.
         preset: paper, as published, for a GPU and with --backbone-weights; or small, for 2 CPU cores and without.
         camera: Whose pictures; by default the only camera, or H2O's on the head.
-        split: Of the store.
+        split: Of the stores.
         behaviour: Of the released code, or of the paper where the two differ.
         backbone_weights: ImageNet weights of the ResNet in torchvision's layout (.pth, .safetensors).
         backbone_from: Folder of weights of a trained HTT whose backbone is frozen and used; only the preset's last

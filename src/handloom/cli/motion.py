@@ -15,6 +15,7 @@ def train_ghtt_pose(
     out: Path,
     data: tuple[Path, ...] = (),
     tracks: tuple[Path, ...] = (),
+    start_from: Path | None = None,
     preset: Preset = "small",
     split: str = "train",
     epochs: int | None = None,
@@ -31,7 +32,8 @@ def train_ghtt_pose(
         out: Folder of the run: settings, log.csv, curves.html, checkpoints, and in the end model/.
         data: Stores; pictures are not needed (handloom simulate ... --no-pictures).
         tracks: Results, or recordings of a Leap Motion (.json, .json.xz) or HoloLens (.csv), to train on, too: each at
-            five speeds, and in the mirror.
+            nine speeds, and in the mirror.
+        start_from: Folder of weights of block P, or of G-HTT, to go on from; by default from chance.
         preset: paper, as published, for a GPU; or small, for 2 CPU cores.
         split: Of the stores.
         epochs: Instead of the preset's.
@@ -50,7 +52,7 @@ def train_ghtt_pose(
         preset, split, seed, epochs, batch_clips, learning_rate, device, checkpoint_minutes, max_steps
     )
     more = recordings_of_tracks(tracks)
-    carry_out_training(lambda **listeners: run_training(data, out, options, more=more, **listeners))
+    carry_out_training(lambda **listeners: run_training(data, out, options, more=more, start=start_from, **listeners))
 
 
 def train_ghtt_action(

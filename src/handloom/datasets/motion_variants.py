@@ -8,7 +8,7 @@ from handloom.datasets.motions import MotionRecording, motion_of_track
 from handloom.geometry.motion_features import hand_motion
 from handloom.hands import HandTrack
 
-SPEEDS = (0.7, 0.85, 1.0, 1.2, 1.4)
+SPEEDS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.45, 1.6)
 _MIRROR = np.array([-1.0, 1.0, 1.0])
 
 

@@ -1,5 +1,6 @@
 """Weights on disk: a folder with model.safetensors and config.json. Nothing in it is ever executed."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -85,6 +86,15 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     with replacing(path) as part:
         part.write_bytes(content)
+
+
+def tensors_digest(tensors: dict[str, Tensor], about: str = "") -> str:
+    """What tells weights from others, wherever they lie."""
+    digest = hashlib.sha256(about.encode())
+    for name, value in tensors.items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def load_exactly(model: nn.Module, weights: dict[str, Tensor], where: str, called: Callable[[str], str] = str) -> None:

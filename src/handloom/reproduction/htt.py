@@ -68,7 +68,7 @@ def reproduce_htt(
     options = options or TrainOptions()
     require_one_process("a table")
     store = Store(data)
-    hands = len(config_for(store).hands)
+    hands = len(config_for([store]).hands)
     if hands not in TABLES[name]:
         which = {1: "FPHA, one hand", 2: "H2O, two hands"}[next(iter(TABLES[name]))]
         raise InputError(f"{name} is of {which}; {data} labels {hands}. Use a store like that one, or another table")
@@ -82,7 +82,7 @@ def reproduce_htt(
     scores: dict[str, Any] = {}
     for setting in wanted.values():
         told = named(progress, setting.name)
-        weights = train_htt(data, out / setting.name / RUN, options, setting.changes, told, should_stop)
+        weights = train_htt([data], out / setting.name / RUN, options, setting.changes, told, should_stop)
         if weights is None:
             return None
         known = None

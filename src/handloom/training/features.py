@@ -1,6 +1,5 @@
 """Features of a frozen backbone, computed once: every frame of every recording, plain and augmented."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from handloom.datasets.loader import ClipDataset
 from handloom.datasets.mirror import mirrored
 from handloom.datasets.resize import resized
 from handloom.datasets.sampler import sample_rng
-from handloom.formats.weights import read_tensors, write_tensors
+from handloom.formats.weights import read_tensors, tensors_digest, write_tensors
 from handloom.models.htt import HTT, HTTConfig
 from handloom.progress import Progress
 from handloom.training.precision import arithmetic
@@ -126,8 +125,4 @@ class FeatureSamples(PictureSamples):
 
 def backbone_digest(model: HTT) -> str:
     """What tells one backbone, and the pictures that it is shown, from another."""
-    digest = hashlib.sha256(repr(model.config.image_size).encode())
-    for name, value in model.backbone.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return tensors_digest(model.backbone.state_dict(), repr(model.config.image_size))

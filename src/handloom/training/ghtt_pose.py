@@ -12,8 +12,11 @@ from torch import Tensor, nn
 
 from handloom.datasets.motions import FRAME_RATE, MotionRecording, open_stores, stored_motions
 from handloom.datasets.sampler import sample_rng
+from handloom.errors import InputError
 from handloom.estimators.htt_torch import choose_device
-from handloom.models.ghtt_pose import PoseBlock
+from handloom.formats.ghtt_weights import load_pose_block
+from handloom.formats.weights import tensors_digest
+from handloom.models.ghtt_pose import PoseBlock, PoseBlockConfig
 from handloom.models.motion_vae import Encoded, set_statistics
 from handloom.progress import Progress, silent
 from handloom.training.ghtt_loss import POSE_WEIGHTS, PoseLoss, pose_loss
@@ -120,6 +123,7 @@ def train_ghtt_pose(
     progress: Progress = silent,
     should_stop: Callable[[], bool] = lambda: False,
     more: Sequence[MotionRecording] = (),
+    start: Path | None = None,
 ) -> Path | None:
     """Train block P; a begun run goes on where its last checkpoint is.
 
@@ -131,12 +135,13 @@ def train_ghtt_pose(
         progress: told of every step.
         should_stop: asked after every step; True ends the training with a checkpoint.
         more: recordings beside those of stores.
+        start: weights of a block P to go on from.
 
     Returns:
         The folder of the weights; None if it ended early.
 
     Raises:
-        InputError: no such store, no motion in it, or the folder holds another training.
+        InputError: no such store, no motion in it, weights of another shape, or the folder holds another training.
         TrainingError: a loss is not finite.
     """
     options = options or MotionOptions()
@@ -148,6 +153,8 @@ def train_ghtt_pose(
     device = local_device(choose_device(options.device))
     with processes(device) as shared:
         about = options.about(config, recipe, about_stores(stores, options.split, more), shared)
+        trained = None if start is None else _trained(start, config)
+        about["start"] = None if trained is None else tensors_digest(trained)
         if folder.finished:
             folder.begin(about)
             return folder.model
@@ -155,7 +162,9 @@ def train_ghtt_pose(
         model = PoseBlock(config)
         t, dim = config.clip_frames, config.dim
         recordings = [*stored_motions(stores, options.split), *more]
-        if recipe.normalise:
+        if trained is not None:
+            model.load_state_dict(trained)
+        elif recipe.normalise:
             set_statistics(model, *feature_statistics(recordings))
         held_out = split_or_none(stores, options.split)
         stage = PoseStage(
@@ -172,3 +181,11 @@ def train_ghtt_pose(
         )
         stage.run()
         return folder.model if folder.finished else None
+
+
+def _trained(start: Path, config: PoseBlockConfig) -> dict[str, Tensor]:
+    """All weights of a trained block P, and how it counts features. Raises InputError: none, or of another shape."""
+    block = load_pose_block(start)
+    if block.config != config:
+        raise InputError(f"{start} has {block.config}, to be trained is {config}; choose the preset that it has")
+    return block.state_dict()

@@ -27,7 +27,8 @@ class Disturbance:
 
     Attributes:
         noise: strength of the paper's noise, which is on every frame; 1 as published.
-        vary: the strength is another one for every window, between none and `noise`.
+        vary: the strength is another one for every window, between none and `noise`, and mostly little: the paper's
+            7.5 mm from frame to frame hide the motion of slow hands.
         shorten: observe fewer frames at times, as the authors' code does.
         hide: how often a hand is hidden, in a stretch of the observed frames or in all of them. The paper's data
             always shows both hands; trackers do not.
@@ -121,7 +122,7 @@ class PoseSamples:
         if self.disturbance.noise == 0:
             return given
         # The first frame of a sequence has no motion, noise or not.
-        strength = self.disturbance.noise * (rng.uniform() if self.disturbance.vary else 1.0)
+        strength = self.disturbance.noise * (rng.uniform() ** 3 if self.disturbance.vary else 1.0)
         noisy = add_pose_noise(given.features, rng, strength)
         noisy[0, 126:144] = given.features[0, 126:144]
         return given._replace(features=noisy)

@@ -1,9 +1,9 @@
-"""`handloom train htt`: a preset's stages, one after the other, on a store."""
+"""`handloom train htt`: a preset's stages, one after the other, on one or several stores."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from handloom.training.processes import Processes, local_device, processes
 from handloom.training.recipe import PRESETS, Recipe
 from handloom.training.recipe import Stage as StageRecipe
 from handloom.training.run_folder import MODEL, RunFolder, described
-from handloom.training.samples import PictureSamples, require_labels
+from handloom.training.samples import JoinedSamples, PictureSamples, require_labels
 from handloom.training.stage import Stage
 from handloom.video import file_digest
 
@@ -42,7 +42,7 @@ class TrainOptions:
     Attributes:
         preset: `paper` as published (for a GPU), or `small` for 2 CPU cores.
         camera: whose pictures; by default the only camera, or H2O's on the head.
-        split: of the store that is trained on.
+        split: of the stores that is trained on.
         seed: of all chance.
         behaviour: of the released code, or of the paper where the two differ.
         backbone_weights: ImageNet weights in torchvision's layout (.pth or .safetensors) for the ResNet.
@@ -82,17 +82,17 @@ class TrainOptions:
 
 
 def train_htt(
-    data: Path,
+    data: Sequence[Path],
     out: Path,
     options: TrainOptions | None = None,
     changes: Mapping[str, Any] | None = None,
     progress: Progress = silent,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Path | None:
-    """Train HTT on a store; finished stages are kept, a begun one goes on where its last checkpoint is.
+    """Train HTT on stores; finished stages are kept, a begun one goes on where its last checkpoint is.
 
     Args:
-        data: the store.
+        data: the stores; the network knows the classes of all.
         out: folder of the run; `out/model` holds the weights when it is done.
         options: see there.
         changes: of the network's config, for ablations.
@@ -110,9 +110,9 @@ def train_htt(
     if options.start_from is not None and options.backbone_from is not None:
         raise InputError("give weights to go on from, or a backbone to freeze, not both")
     preset = PRESETS[options.preset]
-    store = Store(data)
-    camera = choose_camera(store, options.camera)
-    config = replace(preset.config(config_for(store)), **(changes or {}))
+    stores = [Store(path) for path in data]
+    views = [View(store, choose_camera(store, options.camera)) for store in stores]
+    config = replace(preset.config(config_for(stores)), **(changes or {}))
     if options.behaviour == "paper":
         config = config.as_paper
     stages = preset.stages[-1:] if options.backbone_from is not None else preset.stages
@@ -124,9 +124,7 @@ def train_htt(
             folder = RunFolder(out if len(stages) == 1 else out / f"{k + 1}-{stage.name}")
             start = done or options.start
             told = named(progress, stage.name)
-            run = _Run(
-                store, camera, stage.config(config), recipe, out, folder, options, device, shared, told, should_stop
-            )
+            run = _Run(views, stage.config(config), recipe, out, folder, options, device, shared, told, should_stop)
             if folder.finished:
                 folder.begin(run.about(start))
             elif not run.train(start):
@@ -136,14 +134,20 @@ def train_htt(
         final = out / MODEL
         if not final.exists() and shared.leads:
             model = load_pretrained(HTT, HTTConfig, done)
-            save_pretrained(model, final, _about(store, camera, options, stages))
+            save_pretrained(model, final, _about(views, options, stages))
         return final
+
+
+class View(NamedTuple):
+    """A store, and the camera whose pictures are looked at."""
+
+    store: Store
+    camera: str
 
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    store: Store
-    camera: str
+    views: Sequence[View]
     config: HTTConfig
     recipe: Recipe
     run: Path
@@ -163,10 +167,13 @@ class _Run:
         if start is not None:
             take_over(model, start, backbone_only=self.recipe.freeze_backbone)
         model.to(self.device)
+        samples = self._samples(model, self.options.split, training=True)
+        assert samples is not None
+        validated = self.options.split != VALIDATION
         stage = Stage(
             model=model,
-            samples=self._samples(model, self.options.split, training=True),
-            validation=self._samples(model, VALIDATION, training=False) if self._has_validation else None,
+            samples=samples,
+            validation=self._samples(model, VALIDATION, training=False) if validated else None,
             recipe=self.recipe,
             seed=self.options.seed,
             folder=self.folder,
@@ -184,15 +191,18 @@ class _Run:
         stage.run()
         return self.folder.finished
 
-    @property
-    def _has_validation(self) -> bool:
-        return self.options.split != VALIDATION and any(r.split == VALIDATION for r in self.store.recordings)
+    def _samples(self, model: HTT, split: str, training: bool) -> JoinedSamples | None:
+        """Of all stores; for validation of those that have the split, None if none has."""
+        views = [view for view in self.views if training or any(r.split == split for r in view.store.recordings)]
+        if not views:
+            return None
+        return JoinedSamples([self._of(view, model, split, training) for view in views])
 
-    def _samples(self, model: HTT, split: str, training: bool) -> PictureSamples:
-        c = self.config
+    def _of(self, view: View, model: HTT, split: str, training: bool) -> PictureSamples:
+        c, store = self.config, view.store
         starts = self.recipe.clip_starts or c.pose_window
-        places = htt_clips(self.store, split, training, c.clip_frames, c.spacing, starts)
-        clips = ClipDataset(self.store.root, self.camera, places)
+        places = htt_clips(store, split, training, c.clip_frames, c.spacing, starts)
+        clips = ClipDataset(store.root, view.camera, places)
         seed = self.options.seed if training and self.recipe.augment else None
         pictures = PictureSamples(clips, c, seed, self.recipe.mirror)
         if training:
@@ -200,7 +210,7 @@ class _Run:
         if not self.recipe.freeze_backbone:
             return pictures
         augmentations = self.recipe.augmentations if seed is not None else 0
-        origin = f"{store_digest(self.store)}-{self.camera}"
+        origin = f"{store_digest(store)}-{view.camera}"
         folder = self.options.features or self.run / FEATURES
         features = FeatureStore(
             folder, model.eval(), self.options.seed, self.recipe.precision, origin, self.recipe.mirror
@@ -217,8 +227,8 @@ class _Run:
             "model": described(self.config),
             "recipe": described(self.recipe),
             "data": {
-                "store": store_digest(self.store),
-                "camera": self.camera,
+                "stores": [store_digest(view.store) for view in self.views],
+                "cameras": [view.camera for view in self.views],
                 "split": self.options.split,
             },
             "seed": self.options.seed,
@@ -228,25 +238,31 @@ class _Run:
         }
 
 
-def config_for(store: Store) -> HTTConfig:
-    """The published network for the classes and hands of a store.
+def config_for(stores: Sequence[Store]) -> HTTConfig:
+    """The published network for the classes and hands of stores.
 
     Raises:
-        InputError: the store labels no action, no object, or no hand.
+        InputError: no store, or one that labels no action, no object, or no hand.
     """
-    actions, objects = action_names(store), store.layout.object_names
-    for what, names in (("actions", actions), ("objects", objects)):
-        if not names:
-            raise InputError(f"{store.root} labels no {what}; HTT learns hands, objects and actions together")
+    if not stores:
+        raise InputError("give a store, or several, to train on")
+    found: dict[str, dict[str, None]] = {"action": {}, "object": {}, "hand": {}}
+    for store in stores:
+        for what, names in zip(found, (action_names(store), store.layout.object_names, _hands(store))):
+            if not names:
+                raise InputError(f"{store.root} labels no {what}; HTT learns hands, objects and actions together")
+            found[what] |= dict.fromkeys(names)
+    actions, objects, hands = found.values()
+    return HTTConfig(tuple(actions), tuple(objects), tuple(hand for hand in HANDS if hand in hands))
+
+
+def _hands(store: Store) -> tuple[str, ...]:
     labelled = np.zeros(len(HANDS), bool)
     for recording in store.recordings:
         labelled |= store.columns(recording.index, ["hand.valid"])["hand.valid"].any((0, 2))
         if labelled.all():
             break
-    if not labelled.any():
-        raise InputError(f"{store.root} labels no hand; HTT cannot be trained on it")
-    hands = tuple(hand for hand, known in zip(HANDS, labelled) if known)
-    return HTTConfig(actions, objects, hands)
+    return tuple(hand for hand, known in zip(HANDS, labelled) if known)
 
 
 def take_over(model: HTT, start: Path, backbone_only: bool) -> None:
@@ -289,10 +305,11 @@ def _recipe(recipe: Recipe, options: TrainOptions) -> Recipe:
     return replace(recipe, **changes)
 
 
-def _about(store: Store, camera: str, options: TrainOptions, stages: tuple[StageRecipe, ...]) -> dict[str, Any]:
+def _about(views: Sequence[View], options: TrainOptions, stages: tuple[StageRecipe, ...]) -> dict[str, Any]:
+    named = (f"{store.layout.dataset}, {store.root.name}, camera {camera}" for store, camera in views)
     return {
-        "data": f"{store.layout.dataset}, {store.root.name}, camera {camera}, split {options.split}",
-        "store": store_digest(store),
+        "data": f"{'; '.join(named)}; split {options.split}",
+        "stores": [store_digest(store) for store, _ in views],
         "preset": options.preset,
         "behaviour": options.behaviour,
         "seed": options.seed,

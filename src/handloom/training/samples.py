@@ -57,6 +57,11 @@ class PictureSamples(Dataset[Sample]):
         self.mirror = mirror_share(config, mirror)
         self.rows = class_rows(clips.store, config.actions, config.objects)
 
+    @property
+    def names(self) -> list[str]:
+        """Of the recordings."""
+        return [recording.name for recording in self.clips.store.recordings]
+
     def __len__(self) -> int:
         """Number of clips."""
         return len(self.clips)
@@ -88,6 +93,31 @@ class PictureSamples(Dataset[Sample]):
         return Sample(inputs, matrix, target, torch.tensor([clip.recording, int(clip.frames[0])]))
 
 
+class JoinedSamples(Dataset[Sample]):
+    """Clips of several stores, one store behind the other; `place` counts the recordings of all.
+
+    Args:
+        parts: of the stores, one or more; all pictures or all features.
+    """
+
+    def __init__(self, parts: Sequence[PictureSamples]) -> None:
+        self.parts = parts
+        self.worth_workers = parts[0].worth_workers
+        self.names = [name for part in parts for name in part.names]
+        self.ends = np.cumsum([len(part) for part in parts])
+        self.recordings = np.cumsum([0, *(len(part.names) for part in parts)])
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return int(self.ends[-1])
+
+    def __getitem__(self, item: tuple[int, int]) -> Sample:
+        epoch, number = item
+        part = int(np.searchsorted(self.ends, number, "right"))
+        sample = self.parts[part][epoch, number - int(self.ends[part]) + len(self.parts[part])]
+        return sample._replace(place=sample.place + torch.tensor([int(self.recordings[part]), 0]))
+
+
 def augmented(clip: Clip, rng: np.random.Generator) -> Clip:
     """The clip as HTT's augmentation changes it."""
     drawn = draw_augmentation(rng, len(clip.frames), clip.camera.width)
@@ -111,7 +141,7 @@ def collate(samples: Sequence[Sample]) -> Sample:
 
 
 def batches(
-    samples: PictureSamples, order: Sequence[tuple[int, int]], batch: int, workers: int, keep_last: bool = False
+    samples: JoinedSamples, order: Sequence[tuple[int, int]], batch: int, workers: int, keep_last: bool = False
 ) -> Iterator[Sample]:
     """Batches of samples in an order, loaded by worker processes, or here if there are none."""
     chunks = [list(order[start : start + batch]) for start in range(0, len(order), batch)]

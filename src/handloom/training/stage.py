@@ -13,7 +13,7 @@ from handloom.training.loop import Loop, LossTerms, running_statistics
 from handloom.training.memory import GPUMemoryError, largest_batch
 from handloom.training.precision import arithmetic
 from handloom.training.recipe import Recipe
-from handloom.training.samples import PictureSamples, Sample, batches, to_device, trimmed
+from handloom.training.samples import JoinedSamples, Sample, batches, to_device, trimmed
 from handloom.training.surroundings import exchange_surroundings
 from handloom.training.validation import VALIDATED, validate
 
@@ -38,8 +38,8 @@ class Stage(Loop):
 
     model: HTT
     recipe: Recipe
-    samples: PictureSamples
-    validation: PictureSamples | None
+    samples: JoinedSamples
+    validation: JoinedSamples | None
 
     terms, validated, title = TERMS, VALIDATED, "HTT"
 
@@ -110,8 +110,8 @@ class Stage(Loop):
 
     def places(self, batch: Sample) -> list[str]:
         """Recordings and first frames."""
-        recordings = self.samples.clips.store.recordings
-        return [f"{recordings[recording].name} from frame {frame}" for recording, frame in batch.place.tolist()]
+        names = self.samples.names
+        return [f"{names[recording]} from frame {frame}" for recording, frame in batch.place.tolist()]
 
     def validate(self) -> dict[str, float] | None:
         """Losses and simple errors on the clips of the validation split."""

@@ -8,7 +8,7 @@ from handloom.skeleton import WRIST
 from handloom.training.htt_loss import TERMS, htt_loss, loss_weights
 from handloom.training.precision import arithmetic
 from handloom.training.recipe import Recipe
-from handloom.training.samples import PictureSamples, batches, to_device, trimmed
+from handloom.training.samples import JoinedSamples, batches, to_device, trimmed
 
 VALIDATED = ("depth_error_mm", "joint_error_ra_px", "object_accuracy", "action_accuracy")
 MOST_CLIPS = 256
@@ -16,7 +16,7 @@ MOST_CLIPS = 256
 
 @torch.inference_mode()
 def validate(
-    model: HTT, samples: PictureSamples, recipe: Recipe, device: torch.device, workers: int
+    model: HTT, samples: JoinedSamples, recipe: Recipe, device: torch.device, workers: int
 ) -> dict[str, float]:
     """Losses and simple errors on clips, evenly chosen if there are many. Clips count one by one: no voting.
 
