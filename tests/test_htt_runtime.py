@@ -397,7 +397,7 @@ def test_notes_say_what_was_done(weights, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weights": Path("w")}, "add --estimator htt, or svegonet"),
+        ({"weights": Path("w")}, "add --estimator and one of these"),
         ({"trimmed": True}, "add the option --estimator htt"),
     ],
 )

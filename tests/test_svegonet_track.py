@@ -100,7 +100,7 @@ def test_hands_are_followed_where_the_detector_loses_them(tiny, tmp_path, monkey
         ({"estimator": "svegonet"}, "svegonet has no weights of its own"),
         ({"estimator": "svegonet", "weights": "w", "live": True}, "svegonet tracks recordings"),
         ({"estimator": "svegonet", "weights": "w", "precision": "bfloat16"}, "precision and trimmed belong to htt"),
-        ({"weights": "w"}, "weights and device belong to htt and svegonet"),
+        ({"weights": "w"}, "weights and device belong to htt, ghtt and svegonet"),
     ],
 )
 def test_options_that_do_not_go_together(options, message):

@@ -332,7 +332,7 @@ def test_a_loss_that_is_not_finite_names_its_clips(store, tmp_path):
 def test_what_cannot_be_trained(store, tmp_path):
     with pytest.raises(InputError, match="several cameras; choose one with --camera: front, head"):
         train(store, tmp_path / "r", camera=None)
-    with pytest.raises(InputError, match="'head' is a OVFishEye62; HTT places joints by a pinhole"):
+    with pytest.raises(InputError, match="'head' is a OVFishEye62; networks place joints by a pinhole"):
         train(store, tmp_path / "r", camera="head")
     with pytest.raises(InputError, match="no recordings of split 'dev'"):
         train(store, tmp_path / "r", split="dev")
@@ -373,8 +373,8 @@ def test_learning_rates():
 def test_what_of_batch_norm_is_trained(kind):
     from handloom.models.htt import HTT, HTTConfig
     from handloom.training.loop import make_optimizer
+    from handloom.training.picture_stage import set_mode, set_trainable
     from handloom.training.recipe import Recipe
-    from handloom.training.stage import set_mode, set_trainable
 
     model, recipe = HTT(HTTConfig(("a",), ("o",), **TINY)), Recipe(batch_norm=kind, learning_rate=0.1)
     set_trainable(model, recipe)

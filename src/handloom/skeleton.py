@@ -20,7 +20,7 @@ JOINT_NAMES = (
     *(f"{finger}_{part}" for finger in FINGERS[1:] for part in ("mcp", "pip", "dip", "tip")),
 )
 
-WRIST, MIDDLE_MCP = 0, 9
+WRIST, THUMB_CMC, MIDDLE_MCP = 0, 1, 9
 KNUCKLES = (5, 9, 13, 17)
 PALM = (WRIST, *KNUCKLES)
 FINGERTIPS = (4, 8, 12, 16, 20)

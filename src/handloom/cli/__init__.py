@@ -10,6 +10,7 @@ from handloom.cli.bench import bench
 from handloom.cli.capture import annotate, train_mvexonet
 from handloom.cli.data import check, datasets, prepare, simulate
 from handloom.cli.ego import train_hand_detector, train_svegonet
+from handloom.cli.image import train_ghtt_image
 from handloom.cli.learn import evaluate, export, import_weights, train_htt
 from handloom.cli.motion import (
     camera_motion,
@@ -46,6 +47,7 @@ train = tyro.extras.SubcommandApp()
 train.command(name="htt")(train_htt)
 train.command(name="ghtt-pose")(train_ghtt_pose)
 train.command(name="ghtt-action")(train_ghtt_action)
+train.command(name="ghtt-image")(train_ghtt_image)
 train.command(name="posegpt")(train_posegpt)
 train.command(name="hand-detector")(train_hand_detector)
 train.command(name="svegonet")(train_svegonet)

@@ -45,8 +45,8 @@ def train_htt(
         split: Of the stores.
         behaviour: Of the released code, or of the paper where the two differ.
         backbone_weights: ImageNet weights of the ResNet in torchvision's layout (.pth, .safetensors).
-        backbone_from: Folder of weights of a trained HTT whose backbone is frozen and used; only the preset's last
-            stage is trained.
+        backbone_from: Folder of weights of a trained HTT, or of G-HTT's image estimator, whose backbone is frozen and
+            used; only the preset's last stage is trained.
         start_from: Folder of weights of a trained HTT to go on from, on other recordings or classes; all stages are
             trained.
         features: Folder for the features of frozen backbones, which several runs may share; by default in the run.
@@ -93,12 +93,13 @@ def evaluate(
     """Score a trained network on a store: pose errors, PCK, objects, actions, verbs, boxes; numbers and a page.
 
     Args:
-        run: Folder of a training run (htt, svegonet, hand-detector, verbs) or of weights, or an exported .onnx file.
+        run: Folder of a training run (htt, ghtt-image, svegonet, hand-detector, verbs) or of weights, or an exported
+            .onnx file.
         data: The store.
         out: Folder for scores.json and evaluation.html; of HTT also predictions.npz and H2O's submission files.
         split: Of the store.
         camera: Whose pictures; by default the only camera, or H2O's on the head; of SVEgoNet all that move, of a hand
-            detector all.
+            detector and of G-HTT's image estimator all.
         poses: Name verbs from the joints of another store with the same recordings, or of a folder of results that are
             called as they are; by default from the store's own.
         device: Where to compute.
@@ -130,6 +131,13 @@ def evaluate(
         with ProgressBar("recordings") as progress:
             found = evaluate_svegonet(run, data, split, out, chosen, device, progress)
         print_rows(*ego_rows(found, out))
+        return
+    if network == "ImageEstimator":
+        with needing_torch():
+            from handloom.evaluation.ghtt_image import evaluate_image, image_rows
+        with ProgressBar("videos") as progress:
+            errors = evaluate_image(run, data, split, out, () if camera is None else (camera,), device, progress)
+        print_rows(*image_rows(errors, out))
         return
     from handloom.evaluation.evaluate import evaluate as run_evaluate
     from handloom.evaluation.evaluate import score_rows

@@ -9,6 +9,7 @@ import tyro
 
 from handloom.cli.capture import reproduce_annotation
 from handloom.cli.ego import reproduce_assemblyhands
+from handloom.cli.image import reproduce_ghtt_views
 from handloom.cli.machine import needing_torch, resumable
 from handloom.cli.motion import reproduce_ghtt
 from handloom.errors import InputError
@@ -22,6 +23,7 @@ HTT_TABLES = {
     "htt-fig4": "AUC of PCK on FPHA; the curves are on the evaluation page.",
     "htt-fig5": "AUC of PCK on H2O; the curves are on the evaluation page.",
 }
+VIEW_TABLES = {"ghtt-table1": "F, HTT and G-HTT in several views."}
 GHTT_TABLES = {
     "ghtt-table2": "PoseGPT and path P.b.",
     "ghtt-table3": "Paths P.a and P.b.",
@@ -150,6 +152,7 @@ def _named_path(text: str) -> tuple[str, Path]:
 
 _FAMILIES: tuple[tuple[dict[str, str], Callable[..., None]], ...] = (
     (HTT_TABLES, reproduce_htt),
+    (VIEW_TABLES, reproduce_ghtt_views),
     (GHTT_TABLES, reproduce_ghtt),
     (ANNOTATION_TABLES, reproduce_annotation),
     (ASSEMBLYHANDS_TABLES, reproduce_assemblyhands),

@@ -8,6 +8,8 @@ from jaxtyping import Int
 
 from handloom.datasets.store import Store
 from handloom.errors import InputError
+from handloom.geometry import Pinhole
+from handloom.skeleton import HANDS
 
 
 class ClassRows(NamedTuple):
@@ -17,14 +19,15 @@ class ClassRows(NamedTuple):
     objects: Int[np.ndarray, "store_objects_and_none"]
 
 
-def class_rows(store: Store, actions: Sequence[str], objects: Sequence[str]) -> ClassRows:
-    """How the labels of a store read for a network that knows these actions and objects.
+def class_rows(store: Store, actions: Sequence[str] | None, objects: Sequence[str]) -> ClassRows:
+    """How the labels of a store read for a network that knows these actions and objects; None if it knows no actions.
 
     Raises:
         InputError: the store has a class that the network does not know.
     """
+    names = action_names(store)
     return ClassRows(
-        _rows(store, "actions", action_names(store), actions),
+        np.full(len(names) + 1, -1) if actions is None else _rows(store, "actions", names, actions),
         _rows(store, "objects", store.layout.object_names, objects),
     )
 
@@ -32,6 +35,18 @@ def class_rows(store: Store, actions: Sequence[str], objects: Sequence[str]) -> 
 def action_names(store: Store) -> tuple[str, ...]:
     """Names of the actions of a store, in the order of its labels."""
     return tuple(label.name for label in store.words["action"])
+
+
+def labelled_hands(store: Store) -> tuple[str, ...]:
+    """Which hands a store labels anywhere. Raises InputError: none."""
+    labelled = np.zeros(len(HANDS), bool)
+    for recording in store.recordings:
+        labelled |= store.columns(recording.index, ["hand.valid"])["hand.valid"].any((0, 2))
+        if labelled.all():
+            break
+    if not labelled.any():
+        raise InputError(f"{store.root} labels no hand; no network of hands can be trained on it")
+    return tuple(hand for hand, known in zip(HANDS, labelled) if known)
 
 
 def choose_camera(store: Store, camera: str | None) -> str:
@@ -52,6 +67,31 @@ def choose_camera(store: Store, camera: str | None) -> str:
     if store.layout.dataset == "h2o" and "cam4" in pictured:
         return "cam4"
     raise InputError(f"{store.root} has several cameras; choose one with --camera: {', '.join(pictured)}")
+
+
+def pinhole_cameras(store: Store, cameras: Sequence[str] = ()) -> tuple[str, ...]:
+    """The cameras that are asked for, or all with pictures that are pinholes.
+
+    Raises:
+        InputError: no pictures, no such camera, one that comes twice, or one that is no pinhole.
+    """
+    pictured = [item.name for item in store.layout.pictured]
+    if not pictured:
+        raise InputError(f"{store.root} has no pictures; prepare it with pictures")
+    for camera in cameras:
+        choose_camera(store, camera)
+    if len(set(cameras)) < len(cameras):
+        raise InputError(f"a camera comes twice: {', '.join(cameras)}")
+    flat = {
+        name for name in pictured if all(isinstance(recording.cameras[name], Pinhole) for recording in store.recordings)
+    }
+    bent = [name for name in cameras or pictured if name not in flat]
+    if bent and (cameras or not flat):
+        raise InputError(
+            f"{store.root}: {', '.join(bent)} bend straight lines; give cameras that are pinholes, "
+            f"{', '.join(sorted(flat)) or 'of which it has none'}, or prepare the store with undistorted pictures"
+        )
+    return tuple(cameras) or tuple(name for name in pictured if name in flat)
 
 
 def _rows(

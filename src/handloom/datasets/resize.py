@@ -29,10 +29,10 @@ def scaled_pictures(pictures: UInt8[np.ndarray, "T H W 3"], size: tuple[int, int
 
 
 def pinhole(camera: Camera, name: str) -> Pinhole:
-    """The camera, which must be a pinhole. Raises InputError: HTT knows no other."""
+    """The camera, which must be a pinhole. Raises InputError: the networks know no other."""
     if not isinstance(camera, Pinhole):
         raise InputError(
-            f"camera {name!r} is a {type(camera).__name__}; HTT places joints by a pinhole camera. Choose another "
+            f"camera {name!r} is a {type(camera).__name__}; networks place joints by a pinhole camera. Choose another "
             "camera, or prepare the store with undistorted pictures"
         )
     return camera

@@ -43,16 +43,32 @@ class Hands:
 
 
 def hands_of(layout: HTTLayout, picture: PinholePicture, poses: HTTPoses) -> Hands:
-    """Hands in the camera's own pixels, of one sequence.
+    """Hands in the camera's own pixels, of one sequence; see `present_hands`."""
+    return present_hands(layout.hands, picture, poses.joints_m[0], poses.keypoints_px[0])
 
-    HTT always answers with a hand. It counts as missing where it lies behind the camera, or where fewer than half of
-    its joints lie in the picture grown by `MARGIN`: all that is known of a hand outside the picture is that it was not
-    there. A missing hand that HTT puts inside the picture cannot be told from a real one.
+
+def present_hands(
+    sides: tuple[str, ...],
+    picture: PinholePicture,
+    joints_m: Float[np.ndarray, "T hands 21 3"],
+    keypoints_px: Float[np.ndarray, "T hands 21 2"],
+) -> Hands:
+    """Those hands that are there, in the camera's own pixels, of a network that always answers with a hand.
+
+    One counts as missing where it lies behind the camera, or where fewer than half of its joints lie in the picture
+    grown by `MARGIN`: all that is known of a hand outside the picture is that it was not there. A missing hand that
+    the network puts inside the picture cannot be told from a real one.
+
+    Args:
+        sides: which hands there are answers for.
+        picture: what the network was shown.
+        joints_m: in the frame of its camera.
+        keypoints_px: in it.
     """
-    T, camera = len(poses.joints_m[0]), picture.camera
+    T, camera = len(joints_m), picture.camera
     joints, keypoints = np.full((T, 2, JOINT_COUNT, 3), np.nan), np.full((T, 2, JOINT_COUNT, 2), np.nan)
-    sides = [HANDS.index(side) for side in layout.hands]
-    joints[:, sides], keypoints[:, sides] = poses.joints_m[0], poses.keypoints_px[0]
+    rows = [HANDS.index(side) for side in sides]
+    joints[:, rows], keypoints[:, rows] = joints_m, keypoints_px
     margin = MARGIN * camera.width
     with np.errstate(invalid="ignore"):
         near = _inside(keypoints, camera.width, camera.height, margin).sum(-1) * 2 >= JOINT_COUNT

@@ -13,13 +13,12 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from handloom.errors import InputError
+from handloom.models.label_space import label_logits
 from handloom.models.motion_vae import Encoded, MotionVAE, PoseEmbedding, PoseHead
 from handloom.models.transformer import sine_positions
 
-TEMPERATURE = 0.07
 PHASES = 2048
 
 
@@ -114,4 +113,4 @@ class ActionBlock(nn.Module):
 
     def logits(self, latent: Float[Tensor, "B dim"], labels: Float[Tensor, "labels dim"]) -> Float[Tensor, "B labels"]:
         """Cosine to every label over the temperature (eq. 4)."""
-        return normalize(latent, dim=-1) @ normalize(labels, dim=-1).T / TEMPERATURE
+        return label_logits(latent, labels)

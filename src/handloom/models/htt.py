@@ -12,12 +12,10 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from handloom.errors import InputError
-from handloom.models.resnet import Depth, Grid, ResNet
+from handloom.models.picture_hands import decode_hands, hand_head, picture_backbone, picture_features
+from handloom.models.resnet import Depth
 from handloom.models.transformer import Encoder, Positions
 from handloom.skeleton import HANDS, JOINT_COUNT
-
-GRID_CHANNELS = 64
-"""Channels of a place that `pooling="grid"` reads."""
 
 
 @dataclass(frozen=True)
@@ -135,19 +133,11 @@ class HTT(nn.Module):
         self.config = c = config
         joints = len(c.hands) * JOINT_COUNT
         encoder = (c.dim, c.heads, c.feedforward, c.layers)
-        columns, rows = (-(-side // 32) for side in c.image_size)
-        grid = Grid(columns, rows, GRID_CHANNELS, c.dim) if c.pooling == "grid" else None
-        self.backbone = ResNet(c.backbone, c.backbone_width, grid)
+        self.backbone = picture_backbone(c.backbone, c.backbone_width, c.pooling, c.image_size, c.dim)
         width = self.backbone.features
         self.reduce = nn.Identity() if width == c.dim else nn.Linear(width, c.dim)
         self.pose_block = Encoder(*encoder, longest=c.pose_window, positions=c.positions)
-        self.pose_head = nn.Sequential(
-            nn.Linear(c.dim, c.dim),
-            nn.LeakyReLU(0.01),
-            nn.Linear(c.dim, c.dim),
-            nn.LeakyReLU(0.01),
-            nn.Linear(c.dim, 3 * joints),
-        )
+        self.pose_head = hand_head(c.dim, len(c.hands))
         self.object_head = nn.Sequential(
             nn.Linear(c.dim, c.dim),
             nn.LeakyReLU(0.01) if c.object_activation else nn.Identity(),
@@ -178,8 +168,7 @@ class HTT(nn.Module):
 
     def features(self, images: UInt8[Tensor, "N 3 H W"] | Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N width"]:
         """The ResNet's features of single pictures; all that follows depends on pictures through them alone."""
-        pictures = images.float() / 255 if images.dtype == torch.uint8 else images
-        return self.backbone((pictures - 0.5).contiguous(memory_format=torch.channels_last))
+        return picture_features(self.backbone, images)
 
     def from_features(
         self, features: Float[Tensor, "B T width"], valid: Bool[Tensor, "B T"], intrinsics: Float[Tensor, "B 3 3"]
@@ -202,15 +191,7 @@ class HTT(nn.Module):
         self, raw: Float[Tensor, "B T H 21 3"], intrinsics: Float[Tensor, "B 3 3"]
     ) -> tuple[Float[Tensor, "B T H 21 2"], Float[Tensor, "B T H 21"], Float[Tensor, "B T H 21 3"]]:
         """Image positions in px, absolute depths and camera-space joints in metres from the pose head's numbers."""
-        c = self.config
-        fx, fy, cx, cy = (intrinsics[:, i, j, None, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
-        # Single precision whatever the heads were computed in: bfloat16 has whole pixels only from 256 on.
-        raw = raw.float()
-        x = raw[..., 0] * c.pixel_scale + c.image_size[0] / 2
-        y = raw[..., 1] * c.pixel_scale + c.image_size[1] / 2
-        depth = fx * c.depth_scale * raw[..., 2] + c.depth_offset_m
-        joints = torch.stack([(x - cx) * depth / fx, (y - cy) * depth / (fx if c.one_focal_length else fy), depth], -1)
-        return torch.stack([x, y], -1), depth, joints
+        return decode_hands(raw, intrinsics, self.config)
 
     def action_input(self, features: Float[Tensor, "B T dim"], pose: PoseOutput) -> Float[Tensor, "B T dim"]:
         """What block A reads of every frame (eq. 5)."""

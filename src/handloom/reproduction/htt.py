@@ -8,26 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float
-
 from handloom.datasets.classes import choose_camera
-from handloom.datasets.clips import recordings_of
-from handloom.datasets.loader import ClipDataset
 from handloom.datasets.store import Store
-from handloom.datasets.store_digest import store_digest
 from handloom.errors import InputError
-from handloom.estimators.htt_torch import choose_device
 from handloom.evaluation.evaluate import SCORES, evaluate
 from handloom.formats.atomic import json_text, write_text
 from handloom.formats.text_files import parse_json, read_text
-from handloom.formats.weights import load_pretrained, read_tensors
+from handloom.formats.weights import load_pretrained
 from handloom.models.htt import HTT, HTTConfig
 from handloom.progress import Progress, named, silent
 from handloom.reproduction.htt_tables import FULL, TABLES
+from handloom.reproduction.known_features import known_features
 from handloom.reproduction.setting import setting_of
 from handloom.reproduction.tables import Measured
-from handloom.training.features import FeatureStore
 from handloom.training.htt import FEATURES, TrainOptions, config_for, train_htt
 from handloom.training.processes import require_one_process
 from handloom.training.recipe import PRESETS
@@ -75,7 +68,8 @@ def reproduce_htt(
     table = TABLES[name][hands]
     last = PRESETS[options.preset].stages[-1].recipe
     camera = choose_camera(store, options.camera)
-    options = replace(options, features=options.features or out / FEATURES)
+    features = options.features or out / FEATURES
+    options = replace(options, features=features)
     wanted = {row.setting.name: row.setting for row in table.rows}
     if last.freeze_backbone and options.backbone_from is None:
         wanted = {FULL.name: FULL} | wanted  # first: all others have its backbone
@@ -88,7 +82,10 @@ def reproduce_htt(
         known = None
         if last.freeze_backbone:
             options = replace(options, backbone_from=options.backbone_from or weights)
-            known = _features(weights, store, camera, split, options, options.precision or last.precision, told)
+            model = load_pretrained(HTT, HTTConfig, weights)
+            precision = options.precision or last.precision
+            given = (store, camera, split, options.seed, precision, options.device, told)
+            known = known_features(model, features, *given)
         scored = out / setting.name / f"scores-{split}"
         if not (scored / SCORES).exists():
             evaluate(weights, data, split, scored, camera, options.device, "auto", told, known)
@@ -101,18 +98,6 @@ def reproduce_htt(
     write_text(out / f"{name}.json", json_text(measured.as_json(), indent=2) + "\n")
     write_text(out / f"{name}.md", measured.as_markdown())
     return measured
-
-
-def _features(
-    weights: Path, store: Store, camera: str, split: str, options: TrainOptions, precision: str, progress: Progress
-) -> Callable[[int], Float[np.ndarray, "frames width"]]:
-    """Features of the recordings of a split by their number; the backbone sees each picture once for all settings."""
-    assert options.features is not None
-    model = load_pretrained(HTT, HTTConfig, weights).to(choose_device(options.device))
-    features = FeatureStore(options.features, model, options.seed, precision, f"{store_digest(store)}-{camera}")
-    recordings = [recording.index for recording in recordings_of(store, split)]
-    features.compute(ClipDataset(store.root, camera, []), recordings, 0, progress)
-    return lambda recording: read_tensors(features.path(recording, 0))["features"].float().numpy()
 
 
 def _notes(data: str, options: TrainOptions, shared: bool) -> tuple[str, ...]:

@@ -2,23 +2,20 @@
 
 import numpy as np
 
-from handloom.errors import InputError
 from handloom.estimators.htt import track_from_features
 from handloom.estimators.htt_lanes import STEP_S, lanes_of
 from handloom.estimators.htt_network import HTTNetwork, load_network
 from handloom.estimators.htt_picture import PinholePicture
 from handloom.tracking.camera_choice import choose_camera
 from handloom.tracking.job import Job
+from handloom.tracking.network_pass import through_network
 from handloom.tracking.options import TrackOptions
 from handloom.tracking.postprocess import postprocessed
-from handloom.tracking.recording import frame_times
 from handloom.tracking.result import TrackResult
-from handloom.tracking.samples import FrameSamples
-from handloom.video import Recording, prefetch
+from handloom.video import Recording
 from handloom.weights import HTT as PACKAGED
 
-CHUNK = 16
-"""Pictures that are held at a time."""
+UNDISTORTED = "pictures were resampled to a pinhole without distortion; what it does not cover was not seen"
 SIMULATED_ONLY = (
     "the weights that come with Handloom know simulated hands alone; for real video use the estimator mediapipe, or "
     "--weights trained on real recordings"
@@ -32,7 +29,7 @@ def network_of(options: TrackOptions) -> HTTNetwork:
 
 
 def track_htt(frames: Recording, job: Job) -> TrackResult:
-    """Track a recording. Of every frame its features are kept, a few kilobytes; pictures only `CHUNK` at a time.
+    """Track a recording. Of every frame its features are kept, a few kilobytes.
 
     An interrupted run gives the record of the frames done, marked partial.
     """
@@ -40,44 +37,14 @@ def track_htt(frames: Recording, job: Job) -> TrackResult:
     choice = choose_camera(options, info.width, info.height, job.source)
     network = network_of(options)
     picture = PinholePicture(choice.camera, network.layout.image_size)
-    samples, times = FrameSamples(), dict[int, float]()
-    features: list[np.ndarray] = []
-    waiting: list[np.ndarray] = []
-    stop: int | None = None
-
-    def compute() -> None:
-        if waiting:
-            with job.stopwatch.stage("backbone"):
-                features.append(network.features(np.stack(waiting)))
-            waiting.clear()
-
-    for frame in prefetch(frames):
-        if job.should_stop(len(times)):
-            stop = frame.index
-            break
-        waiting.append(picture.view(frame.image))
-        times[frame.index] = frame.time_s
-        samples.push(frame.index, frame.image)
-        if len(waiting) == CHUNK:
-            compute()
-        job.progress("track", len(times), info.frame_count)
-    if not times:
-        if not job.interruption.requested:
-            raise InputError(f"not one frame of {job.source} can be decoded")
-        raise KeyboardInterrupt
-    compute()
-    interrupted = stop is not None and len(times) != options.max_frames
-    if interrupted:
-        # This request is served; the next one is for what comes now.
-        job.interruption.requested = False
+    passed = through_network(frames, job, picture, network.features)
     with job.stopwatch.stage("sequence"):
-        rows = np.array(sorted(times)) if info.times_s is not None else np.arange(len(times))
         track = track_from_features(
             network,
             picture,
-            np.concatenate(features),
-            rows,
-            frame_times(info, times, stop),
+            np.concatenate(passed.found),
+            passed.rows,
+            passed.times_s,
             choice.source,
             options.trimmed,
         )
@@ -89,10 +56,10 @@ def track_htt(frames: Recording, job: Job) -> TrackResult:
         camera=choice,
         info=info,
         problems=list(frames.problems),
-        partial=interrupted,
-        interrupted=interrupted,
-        notes=htt_notes(options, picture, lane_note(track.times_s[rows])),
-        samples=samples.choose(track.any_hand),
+        partial=passed.interrupted,
+        interrupted=passed.interrupted,
+        notes=htt_notes(options, picture, lane_note(track.times_s[passed.rows])),
+        samples=passed.samples.choose(track.any_hand),
     )
 
 
@@ -105,7 +72,7 @@ def htt_notes(options: TrackOptions, picture: PinholePicture, lanes: str) -> lis
         lanes,
     ]
     if picture.undistorts:
-        notes.append("pictures were resampled to a pinhole without distortion; what it does not cover was not seen")
+        notes.append(UNDISTORTED)
     return notes
 
 

@@ -19,12 +19,13 @@ class TrackOptions:
 
     Attributes:
         estimator: who finds the hands: "mediapipe"; "htt", a trained network that also names objects and actions;
+            "ghtt", a trained network on single pictures that also names objects, for refine, recognise and forecast;
             "svegonet", a trained network on crops of single hands, which MediaPipe finds and it follows; or "joints"
             for another tracker's stored joints.
         weights: for the estimator "htt": folder of weights, or an exported .onnx file; by default those of the
-            package, which know simulated hands alone. For "svegonet": folder of a run or of weights; there are none
-            in the package.
-        device: where htt or svegonet computes; "auto" is CUDA, else MPS, else the CPU.
+            package, which know simulated hands alone. For "ghtt" and "svegonet": folder of a run or of weights; there
+            are none in the package.
+        device: where a network computes; "auto" is CUDA, else MPS, else the CPU.
         precision: of htt's backbone; "auto" is bfloat16 where the processor has it.
         trimmed: the video shows one single action: htt names it by a vote over the whole video.
         joints: file of stored 2D or 3D joints (JSON, NPZ or Parquet), for the estimator "joints".
@@ -49,7 +50,7 @@ class TrackOptions:
             does not depend on it.
     """
 
-    estimator: Literal["mediapipe", "htt", "svegonet", "joints"] = "mediapipe"
+    estimator: Literal["mediapipe", "htt", "ghtt", "svegonet", "joints"] = "mediapipe"
     weights: Path | None = None
     device: Device = "auto"
     precision: Precision = "auto"
@@ -81,9 +82,9 @@ class TrackOptions:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
                 raise InputError(f"{name} must be a finite number, found {value!r}")
-        if self.estimator not in ("mediapipe", "htt", "svegonet", "joints"):
+        if self.estimator not in ("mediapipe", "htt", "ghtt", "svegonet", "joints"):
             raise InputError(
-                f'the estimator must be "mediapipe", "htt", "svegonet" or "joints", found {self.estimator!r}'
+                f'the estimator must be "mediapipe", "htt", "ghtt", "svegonet" or "joints", found {self.estimator!r}'
             )
         self._check_networks()
         if self.camera is not None and self.fov is not None:
@@ -115,15 +116,17 @@ class TrackOptions:
     def _check_networks(self) -> None:
         if self.estimator == "htt" and self.weights is None:
             object.__setattr__(self, "weights", PACKAGED)
-        if self.estimator == "svegonet" and self.weights is None:
+        training = {"svegonet": "svegonet", "ghtt": "ghtt-image"}.get(self.estimator)
+        if training is not None and self.weights is None:
             raise InputError(
-                "svegonet has no weights of its own; train some with handloom train svegonet, and give --weights RUN"
+                f"{self.estimator} has no weights of its own; train some with handloom train {training}, and give "
+                "--weights RUN"
             )
-        if self.estimator == "svegonet" and self.live:
-            raise InputError("svegonet tracks recordings; for live input use mediapipe or htt")
-        networks = ("htt", "svegonet")
+        if training is not None and self.live:
+            raise InputError(f"{self.estimator} tracks recordings; for live input use mediapipe or htt")
+        networks = ("htt", "ghtt", "svegonet")
         if self.estimator not in networks and (self.weights or self.device != "auto"):
-            raise InputError("weights and device belong to htt and svegonet; add --estimator htt, or svegonet")
+            raise InputError("weights and device belong to htt, ghtt and svegonet; add --estimator and one of these")
         if self.estimator != "htt" and (self.trimmed or self.precision != "auto"):
             raise InputError("precision and trimmed belong to htt; add the option --estimator htt")
         for name, known in (("device", Device), ("precision", Precision)):

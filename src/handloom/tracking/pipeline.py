@@ -74,8 +74,8 @@ def run(job: Job, outputs: Outputs | None = None, truth: str | HandTrack | None 
             result = track_stored(options.joints or Path(str(job.source)).expanduser(), frames, job)
         elif isinstance(frames, Recording):
             result = _RECORDINGS[options.estimator](frames, job)
-        elif options.estimator == "svegonet":
-            raise InputError(f"svegonet tracks recordings; {job.source} is live: use mediapipe or htt")
+        elif options.estimator in ("svegonet", "ghtt"):
+            raise InputError(f"{options.estimator} tracks recordings; {job.source} is live: use mediapipe or htt")
         else:
             assert frames is not None
             result = track_live(frames, job, None if outputs is None else outputs.live_overlay)
@@ -91,18 +91,21 @@ def run(job: Job, outputs: Outputs | None = None, truth: str | HandTrack | None 
     return result
 
 
-def _svegonet(frames: Recording, job: Job) -> TrackResult:
+def _networks(frames: Recording, job: Job) -> TrackResult:
+    """Estimators that need torch."""
+    name = job.options.estimator
     try:
+        from handloom.tracking.ghtt import track_ghtt
         from handloom.tracking.svegonet import track_svegonet
     except ImportError as failure:
         raise MissingDependencyError(
-            f"the estimator svegonet needs torch, which cannot be imported ({failure}); "
+            f"the estimator {name} needs torch, which cannot be imported ({failure}); "
             "install it with: pip install '.[torch]' in a clone of Handloom"
         ) from failure
-    return track_svegonet(frames, job)
+    return track_svegonet(frames, job) if name == "svegonet" else track_ghtt(frames, job)
 
 
-_RECORDINGS = {"mediapipe": track_recording, "htt": track_htt, "svegonet": _svegonet}
+_RECORDINGS = {"mediapipe": track_recording, "htt": track_htt, "svegonet": _networks, "ghtt": _networks}
 
 
 def _frames(job: Job) -> AbstractContextManager[FrameSource | None]:

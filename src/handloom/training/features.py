@@ -14,6 +14,7 @@ from handloom.datasets.mirror import mirrored
 from handloom.datasets.resize import resized
 from handloom.datasets.sampler import sample_rng
 from handloom.formats.weights import read_tensors, tensors_digest, write_tensors
+from handloom.models.ghtt_image import ImageEstimator
 from handloom.models.htt import HTT, HTTConfig
 from handloom.progress import Progress
 from handloom.training.precision import arithmetic
@@ -38,7 +39,15 @@ class FeatureStore:
         mirror: share of the variants that are shown as in a mirror.
     """
 
-    def __init__(self, folder: Path, model: HTT, seed: int, precision: str, pictures: str, mirror: float = 0.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: HTT | ImageEstimator,
+        seed: int,
+        precision: str,
+        pictures: str,
+        mirror: float = 0.0,
+    ) -> None:
         self.model, self.seed, self.precision = model, seed, precision
         self.mirror = mirror_share(model.config, mirror)
         self.folder = folder / f"{backbone_digest(model)}-{pictures}-{seed}-{precision}-{self.mirror:g}"
@@ -123,6 +132,6 @@ class FeatureSamples(PictureSamples):
         return self.sample(clip, self.features[key][torch.from_numpy(clip.frames)].float())
 
 
-def backbone_digest(model: HTT) -> str:
+def backbone_digest(model: HTT | ImageEstimator) -> str:
     """What tells one backbone, and the pictures that it is shown, from another."""
     return tensors_digest(model.backbone.state_dict(), repr(model.config.image_size))

@@ -14,25 +14,21 @@ from handloom.datasets.motions import MotionRecording, action_vocabulary, open_s
 from handloom.datasets.sampler import sample_rng
 from handloom.estimators.htt_torch import choose_device
 from handloom.formats.ghtt_weights import POSE, load_pose_block
-from handloom.formats.vector_tables import read_vectors
 from handloom.formats.weights import save_pretrained
 from handloom.label_vectors import action_vectors, object_vectors
 from handloom.models.ghtt_action import ActionBlock, ActionBlockConfig
 from handloom.models.ghtt_pose import PoseBlock
 from handloom.models.motion_vae import Encoded, set_statistics
 from handloom.progress import Progress, silent
-from handloom.text_vectors import text_vectors
 from handloom.training.action_samples import ActionSample, ActionSamples
 from handloom.training.ghtt_loss import ACTION_WEIGHTS, ActionLoss, action_loss
 from handloom.training.ghtt_recipe import ACTION_PRESETS, MotionRecipe
 from handloom.training.ghtt_samples import feature_statistics
+from handloom.training.label_tables import label_table
 from handloom.training.loop import Loop, LossTerms
 from handloom.training.motion_run import MotionOptions, about_stores, on_device, split_or_none, stacked
 from handloom.training.processes import local_device, processes
 from handloom.training.run_folder import RunFolder
-
-TEXT = Path("text")
-"""In place of a table of vectors: ask the language model of the extra [text]."""
 
 
 class ActionForward(nn.Module):
@@ -210,7 +206,7 @@ def _config(
 ) -> ActionBlockConfig:
     values = {"dim": block.config.dim, **shape, "level": level}
     if labels is not None:
-        values["label_dim"] = _table(labels, actions).shape[1]
+        values["label_dim"] = label_table(labels, actions).shape[1]
     if level == "pose":
         values["steps"] = values["steps"] * block.config.clip_frames
     return ActionBlockConfig(actions, objects, **(values | dict(changes or {})))
@@ -219,8 +215,4 @@ def _config(
 def _vectors(config: ActionBlockConfig, labels: Path | None) -> tuple[np.ndarray, np.ndarray]:
     if labels is None:
         return action_vectors(config.actions, config.label_dim), object_vectors(config.objects, config.label_dim)
-    return _table(labels, config.actions, config.label_dim), _table(labels, config.objects, config.label_dim)
-
-
-def _table(labels: Path, names: Sequence[str], width: int | None = None) -> Float[np.ndarray, "names width"]:
-    return text_vectors(names) if labels == TEXT else read_vectors(labels, names, width)
+    return label_table(labels, config.actions, config.label_dim), label_table(labels, config.objects, config.label_dim)

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from handloom.geometry.motion_features import PER_METRE, to_pose9, trajectory
 from handloom.models.ghtt_action import ActionBlock
+from handloom.models.label_space import label_logits
 from handloom.models.motion_vae import Encoded
 
 
@@ -76,14 +77,20 @@ def action_loss(
     action: Int[Tensor, "B"],
 ) -> ActionLoss:
     """The terms of block A; clips whose action is -1 have no part in the two of the label."""
-    known = action >= 0
-    labels, latent, row = block.labels(), latent[known], action[known]
-    if len(row):
-        distance = (latent - labels[row]).abs().mean()
-        contrast = cross_entropy(block.logits(latent, labels), row)
-    else:
-        distance = contrast = labels.sum() * 0
+    distance, contrast = label_loss(latent, block.labels(), action)
     return ActionLoss(counted_l1(predicted, truth, counted), distance, contrast, kl(encoded))
+
+
+def label_loss(
+    found: Float[Tensor, "B dim"], labels: Float[Tensor, "labels dim"], rows: Int[Tensor, "B"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Distance and contrastive cross-entropy of eq. 3, means over what has a label: rows of -1 have no part."""
+    known = rows >= 0
+    found, rows = found[known], rows[known]
+    if not len(rows):
+        nothing = labels.sum() * 0
+        return nothing, nothing
+    return (found - labels[rows]).abs().mean(), cross_entropy(label_logits(found, labels), rows)
 
 
 def counted_l1(

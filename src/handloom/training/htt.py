@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 
-from handloom.datasets.classes import action_names, choose_camera
+from handloom.datasets.classes import action_names, choose_camera, labelled_hands
 from handloom.datasets.clips import htt_clips
 from handloom.datasets.loader import ClipDataset
 from handloom.datasets.store import Store
@@ -16,7 +15,9 @@ from handloom.datasets.store_digest import store_digest
 from handloom.errors import InputError
 from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_torch import choose_device
-from handloom.formats.weights import WEIGHTS, load_pretrained, save_pretrained
+from handloom.formats.weights import WEIGHTS, load_pretrained, read_tensors, save_pretrained
+from handloom.formats.weights_config import network_of
+from handloom.models.ghtt_image import ImageEstimator
 from handloom.models.htt import HTT, HTTConfig
 from handloom.progress import Progress, named, silent
 from handloom.skeleton import HANDS
@@ -46,7 +47,8 @@ class TrainOptions:
         seed: of all chance.
         behaviour: of the released code, or of the paper where the two differ.
         backbone_weights: ImageNet weights in torchvision's layout (.pth or .safetensors) for the ResNet.
-        backbone_from: weights of a trained HTT whose backbone is taken and frozen; only the last stage is trained.
+        backbone_from: weights of a trained HTT, or of G-HTT's image estimator, whose backbone is taken and frozen; only
+            the last stage is trained.
         start_from: weights of a trained HTT that the first stage starts from, as far as they fit, and not from chance.
         features: folder for features of frozen backbones, shared by several runs; by default in the run's folder.
         epochs: instead of the preset's, for every stage.
@@ -248,7 +250,7 @@ def config_for(stores: Sequence[Store]) -> HTTConfig:
         raise InputError("give a store, or several, to train on")
     found: dict[str, dict[str, None]] = {"action": {}, "object": {}, "hand": {}}
     for store in stores:
-        for what, names in zip(found, (action_names(store), store.layout.object_names, _hands(store))):
+        for what, names in zip(found, (action_names(store), store.layout.object_names, labelled_hands(store))):
             if not names:
                 raise InputError(f"{store.root} labels no {what}; HTT learns hands, objects and actions together")
             found[what] |= dict.fromkeys(names)
@@ -256,33 +258,28 @@ def config_for(stores: Sequence[Store]) -> HTTConfig:
     return HTTConfig(tuple(actions), tuple(objects), tuple(hand for hand in HANDS if hand in hands))
 
 
-def _hands(store: Store) -> tuple[str, ...]:
-    labelled = np.zeros(len(HANDS), bool)
-    for recording in store.recordings:
-        labelled |= store.columns(recording.index, ["hand.valid"])["hand.valid"].any((0, 2))
-        if labelled.all():
-            break
-    return tuple(hand for hand, known in zip(HANDS, labelled) if known)
-
-
 def take_over(model: HTT, start: Path, backbone_only: bool) -> None:
     """Weights of a trained HTT, of every part whose shape is the same; of the backbone alone if so asked.
 
-    What belongs to classes is left out where the classes are others, even as many.
+    What belongs to classes is left out where the classes are others, even as many. A backbone can also be that of
+    G-HTT's image estimator.
 
     Raises:
         InputError: no such weights, or another backbone.
     """
-    source = load_pretrained(HTT, HTTConfig, start)
-    other = [
-        prefix
-        for prefix, same in (
-            ("action_head.", source.config.actions == model.config.actions),
-            ("object_", source.config.objects == model.config.objects),
-        )
-        if not same
-    ]
-    trained = {name: value for name, value in source.state_dict().items() if not name.startswith(tuple(other))}
+    if backbone_only and network_of(start) == ImageEstimator.__name__:
+        trained = read_tensors(start / WEIGHTS)
+    else:
+        source = load_pretrained(HTT, HTTConfig, start)
+        other = [
+            prefix
+            for prefix, same in (
+                ("action_head.", source.config.actions == model.config.actions),
+                ("object_", source.config.objects == model.config.objects),
+            )
+            if not same
+        ]
+        trained = {name: value for name, value in source.state_dict().items() if not name.startswith(tuple(other))}
     ours = model.state_dict()
     backbone = [name for name in ours if name.startswith("backbone.")]
     if any(name not in trained or trained[name].shape != ours[name].shape for name in backbone):

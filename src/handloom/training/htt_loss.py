@@ -28,7 +28,8 @@ class Target(NamedTuple):
     valid: Bool[Tensor, "B T"]
 
 
-TERMS = ("keypoints_px", "depth_m", "depth_from_wrist_m", "object", "action")
+HAND_TERMS = ("keypoints_px", "depth_m", "depth_from_wrist_m")
+TERMS = (*HAND_TERMS, "object", "action")
 
 
 def htt_loss(output: HTTOutput, target: Target, clip_mean: bool = False) -> LossTerms:
@@ -47,19 +48,30 @@ def htt_loss(output: HTTOutput, target: Target, clip_mean: bool = False) -> Loss
         weight = 1 / real.sum(1, keepdim=True).clamp(min=1).float()
         joints, objects = joints * weight[..., None, None], objects * weight
     actions = (target.action >= 0).float()
-    keypoints = (output.keypoints_px.float() - target.keypoints_px).abs().mean(-1) * joints
-    too_far = output.depth_m.float() - target.depth_m
-    depth = too_far.abs() * joints
-    aligned = joints * joints[..., WRIST : WRIST + 1].sign()
-    from_wrist = (too_far - too_far[..., WRIST : WRIST + 1]).abs() * aligned
+    hands = hand_terms(output.keypoints_px, output.depth_m, target, joints)
     object_loss = cross_entropy(
         output.object_logits.float().flatten(0, 1), target.object.clamp(min=0).flatten(), reduction="none"
     ).view(B, T)
     action_loss = cross_entropy(output.action_logits.float(), target.action.clamp(min=0), reduction="none")
     labels = object_loss * objects, action_loss * actions
-    sums = [values.sum() for values in (keypoints, depth, from_wrist, *labels)]
-    counts = [values.sum() for values in (joints, joints, aligned, objects, actions)]
-    return LossTerms(torch.stack(sums), torch.stack(counts))
+    sums = torch.stack([values.sum() for values in labels])
+    counts = torch.stack([values.sum() for values in (objects, actions)])
+    return LossTerms(torch.cat([hands.sums, sums]), torch.cat([hands.counts, counts]))
+
+
+def hand_terms(
+    keypoints_px: Float[Tensor, "B T H 21 2"],
+    depth_m: Float[Tensor, "B T H 21"],
+    target: Target,
+    weights: Float[Tensor, "B T H 21"],
+) -> LossTerms:
+    """The first three terms, of the poses alone; `weights` say what each joint counts, 0 where it is not known."""
+    keypoints = (keypoints_px.float() - target.keypoints_px).abs().mean(-1) * weights
+    too_far = depth_m.float() - target.depth_m
+    aligned = weights * weights[..., WRIST : WRIST + 1].sign()
+    from_wrist = (too_far - too_far[..., WRIST : WRIST + 1]).abs() * aligned
+    sums = [values.sum() for values in (keypoints, too_far.abs() * weights, from_wrist)]
+    return LossTerms(torch.stack(sums), torch.stack([values.sum() for values in (weights, weights, aligned)]))
 
 
 def loss_weights(recipe: Recipe) -> Float[Tensor, "5"]:

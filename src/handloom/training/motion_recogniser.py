@@ -8,16 +8,15 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
 
 from handloom.datasets.motions import action_vocabulary, open_stores, stored_motions
 from handloom.errors import InputError
 from handloom.estimators.htt_torch import choose_device
 from handloom.label_vectors import action_vectors
-from handloom.models.ghtt_action import TEMPERATURE
 from handloom.models.motion_recogniser import MotionRecogniser
 from handloom.models.motion_vae import set_statistics
 from handloom.progress import Progress, silent
+from handloom.training.ghtt_loss import label_loss
 from handloom.training.ghtt_recipe import RECOGNISER_PRESETS
 from handloom.training.ghtt_samples import feature_statistics
 from handloom.training.loop import LossTerms
@@ -59,8 +58,8 @@ class RecogniserStage(MotionStage):
         """The two terms."""
         given = on_device(batch, self.device)
         features, labels = self.forward(given)
-        logits = normalize(features, dim=-1) @ normalize(labels, dim=-1).T / TEMPERATURE
-        terms = torch.stack([cross_entropy(logits, given.action), (features - labels[given.action]).abs().mean()])
+        distance, contrast = label_loss(features, labels, given.action)
+        terms = torch.stack([contrast, distance])
         counts = terms.new_full((2,), float(len(features)))
         return LossTerms(terms * counts, counts)
 

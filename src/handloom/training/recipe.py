@@ -13,37 +13,48 @@ without pre-trained weights must train both."""
 
 
 @dataclass(frozen=True)
-class Recipe(Schedule):
-    """One stage of training. The defaults are HTT's (section 3.4, and the released code).
+class PictureRecipe(Schedule):
+    """One stage of training of a network that sees pictures. The defaults are HTT's (section 3.4, and its code).
 
     Attributes:
-        clip_starts: a video is cut into clips from each of its first so many frames of the spaced sequence on; None
-            for block P's t, so that every frame comes up at every place of a window.
-        weight_keypoints, weight_depth, weight_from_wrist, weight_object, weight_action: of the losses (px and metres).
-        clip_mean: every clip counts the same (eq. 8), not every frame of the batch.
+        weight_keypoints, weight_depth, weight_from_wrist, weight_object: of the losses (px and metres).
         batch_norm: what of the backbone's normalisation is trained.
-        freeze_backbone: train on features that are computed once, of `augmentations` variants of every recording.
-        augmentations: see there; 0 for the plain pictures alone.
+        freeze_backbone: train on features that are computed once.
         augment: change colours, blur and position of pictures.
         mirror: share of the augmented clips that are shown as in a mirror, if the network knows both hands.
         exchange: share of the clips whose hands are put into the surroundings of another clip.
         precision: of the network's arithmetic; the losses are single precision.
     """
 
-    clip_starts: int | None = None
     weight_keypoints: float = 1.0
     weight_depth: float = 100.0
     weight_from_wrist: float = 0.0
     weight_object: float = 1.0
-    weight_action: float = 1.0
-    clip_mean: bool = False
     batch_norm: BatchNorm = "statistics frozen"
     freeze_backbone: bool = False
-    augmentations: int = 0
     augment: bool = True
     mirror: float = 0.0
     exchange: float = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
+
+
+@dataclass(frozen=True)
+class Recipe(PictureRecipe):
+    """One stage of training HTT.
+
+    Attributes:
+        clip_starts: a video is cut into clips from each of its first so many frames of the spaced sequence on; None
+            for block P's t, so that every frame comes up at every place of a window.
+        weight_action: of the loss.
+        clip_mean: every clip counts the same (eq. 8), not every frame of the batch.
+        augmentations: variants of every recording whose features are computed for a frozen backbone; 0 for the plain
+            pictures alone.
+    """
+
+    clip_starts: int | None = None
+    weight_action: float = 1.0
+    clip_mean: bool = False
+    augmentations: int = 0
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,12 @@ from handloom.datasets.mirror import mirrored
 from handloom.datasets.resize import pinhole, resized
 from handloom.datasets.sampler import sample_rng
 from handloom.errors import InputError
+from handloom.models.ghtt_image import ImageEstimatorConfig
 from handloom.models.htt import HTTConfig
 from handloom.skeleton import HANDS
 from handloom.training.htt_loss import Target
 
+PictureConfig = HTTConfig | ImageEstimatorConfig
 NEAREST_M = 0.05
 """Joints nearer to the camera plane, or behind it, have no place in the picture to learn."""
 
@@ -52,10 +54,11 @@ class PictureSamples(Dataset[Sample]):
     worth_workers = True
     """Whether loading takes so long that other processes should do it."""
 
-    def __init__(self, clips: ClipDataset, config: HTTConfig, seed: int | None, mirror: float = 0.0) -> None:
+    def __init__(self, clips: ClipDataset, config: PictureConfig, seed: int | None, mirror: float = 0.0) -> None:
         self.clips, self.config, self.seed = clips, config, seed
         self.mirror = mirror_share(config, mirror)
-        self.rows = class_rows(clips.store, config.actions, config.objects)
+        actions = config.actions if isinstance(config, HTTConfig) else None
+        self.rows = class_rows(clips.store, actions, config.objects)
 
     @property
     def names(self) -> list[str]:
@@ -94,10 +97,10 @@ class PictureSamples(Dataset[Sample]):
 
 
 class JoinedSamples(Dataset[Sample]):
-    """Clips of several stores, one store behind the other; `place` counts the recordings of all.
+    """Clips of several stores or cameras, one behind the other; `place` counts the recordings of all.
 
     Args:
-        parts: of the stores, one or more; all pictures or all features.
+        parts: one or more; all pictures or all features.
     """
 
     def __init__(self, parts: Sequence[PictureSamples]) -> None:
@@ -128,7 +131,7 @@ def augmented(clip: Clip, rng: np.random.Generator) -> Clip:
     )
 
 
-def mirror_share(config: HTTConfig, share: float) -> float:
+def mirror_share(config: PictureConfig, share: float) -> float:
     """The share of clips to be mirrored, of a network that knows both hands."""
     return share if set(config.hands) == set(HANDS) else 0.0
 
