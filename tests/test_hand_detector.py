@@ -148,7 +148,8 @@ def test_in_a_mirror_hands_change_sides(store, tiny, run):
 
 def test_boxes_go_around_the_joints_that_are_seen(store, tmp_path):
     from handloom.datasets.clips import recordings_of
-    from handloom.datasets.hand_pictures import BOX_ROOM, read_hand_pictures
+    from handloom.datasets.hand_pictures import read_hand_pictures
+    from handloom.estimators.whole_pictures import BOX_ROOM
 
     opened = Store(store)
     parts = read_hand_pictures(opened, recordings_of(opened, "test"), ["exo0", "ego1"], 64, tmp_path)

@@ -333,7 +333,7 @@ def test_annotate_with_a_network_says_what_the_network_says_also_in_gaps(tmp_pat
     assert main([*command, "--network", str(tmp_path / "weights"), "--rounds", "0"]) == 2
     assert "the network looks 1 to 20 times, found 0 rounds" in capsys.readouterr().err
     assert main([*command, "--network", str(tmp_path / "nowhere")]) == 2
-    assert "config.json is missing; give a folder of MVExoNet's weights" in capsys.readouterr().err
+    assert "config.json is missing; give a training run of MVExoNet" in capsys.readouterr().err
 
 
 def test_a_store_of_poses_alone_is_refused(tmp_path, capsys):

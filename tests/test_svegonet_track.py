@@ -26,12 +26,13 @@ __all__ = ["tiny"]
 
 def test_hands_are_followed_where_the_detector_loses_them(tiny, tmp_path, monkeypatch):
     """A network that is right about its crops puts the hand where it is; the detector sees it in the first frame."""
+    from handloom.estimators import svegonet
     from handloom.estimators.svegonet import EgoHands, SVEgoNet
     from handloom.formats.weights import save_pretrained
     from handloom.geometry import Pinhole
     from handloom.models.internet import InterNet
     from handloom.skeleton import bone_lengths
-    from handloom.tracking import recording, svegonet
+    from handloom.tracking import recording
 
     camera = Pinhole(96, 64, 80.0, 80.0, 47.5, 31.5)
     joints = moving_hand(6, start=(0.0, 0.08, 0.5))

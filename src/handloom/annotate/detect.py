@@ -1,6 +1,7 @@
 """Stage 1: hands in the pictures of every camera by itself, shard by shard."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from handloom.annotate.capture import CaptureCamera
+from handloom.annotate.options import AnnotateOptions
 from handloom.annotate.stage_files import block_path, blocks, load_stage, save_stage
 from handloom.errors import InputError
 from handloom.estimators.chunks import WARM_UP_FRAMES
-from handloom.estimators.detections import Detection
+from handloom.estimators.detections import Detection, Detector
 from handloom.estimators.mediapipe import MediaPipeDetector
 from handloom.formats.episode import PictureFiles, RenderedPictures, VideoSpan
 from handloom.formats.pictures import read_picture
@@ -21,14 +23,13 @@ from handloom.video.file import VideoFile
 
 @dataclass(frozen=True, eq=False)
 class DetectTask:
-    """Pictures `block` of one camera; where the result goes; the detector's settings."""
+    """Pictures `block` of one camera; where the result goes; the detector's settings, `threshold` and others."""
 
     camera: CaptureCamera
     block: range
     folder: Path
     made_of: str
-    min_confidence: float
-    max_hands: int
+    options: AnnotateOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,9 @@ class Found:
 
 def detect(task: DetectTask) -> None:
     """Detect, and write the shard. The detector is new, and first sees a few pictures before the shard."""
-    found = empty(len(task.block), task.max_hands)
-    with MediaPipeDetector(task.min_confidence, task.max_hands) as detector:
+    most = task.options.max_hands
+    found = empty(len(task.block), most)
+    with _new_detector(task) as detector:
         first = max(0, task.block.start - WARM_UP_FRAMES)
         for number, image in pictures_between(task.camera, first, task.block.stop):
             hands = sorted(detector.detect(image), key=lambda hand: -hand.score)
@@ -61,9 +63,25 @@ def detect(task: DetectTask) -> None:
             if row < 0:
                 continue
             found.readable[row] = True
-            for slot, hand in enumerate(hands[: task.max_hands]):
+            for slot, hand in enumerate(hands[:most]):
                 _put(found, row, slot, hand)
     save_stage(block_path(task.folder, task.block), task.made_of, found.__dict__)
+
+
+@contextmanager
+def _new_detector(task: DetectTask) -> Iterator[Detector]:
+    options = task.options
+    if options.detector is None:
+        with MediaPipeDetector(options.threshold, options.max_hands) as detector:
+            yield detector
+        return
+    from handloom.estimators.torch_threads import one_torch_thread
+    from handloom.estimators.trained_detector import annotating_detector
+
+    assert options.network is not None
+    lens, most = task.camera.camera, options.max_hands
+    with one_torch_thread():
+        yield annotating_detector(options.detector, options.network, lens, options.threshold, most, options.device)
 
 
 def empty(n: int, hands: int) -> Found:

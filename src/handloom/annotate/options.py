@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from handloom.errors import InputError
+from handloom.estimators.detections import least_score
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,9 @@ class AnnotateOptions:
             hands gives the scale.
         hand_size_mm: true distance from wrist to middle knuckle; gives the scale where the calibration has none.
         image_rate: pictures per second of image folders.
-        min_confidence: the detector's threshold, 0 to 1.
+        detector: folder of a run of train hand-detector, or of its weights, in place of MediaPipe; needs a network,
+            which finds the joints in the boxes.
+        min_confidence: the detector's threshold, 0 to 1; by default 0.5 for MediaPipe, 0.3 for a trained one.
         max_hands: the most hands in one picture, other people's included.
         sync: find out by how many frames cameras are late, and put it right.
         max_offset_s: the largest delay between cameras that is looked for.
@@ -28,8 +31,8 @@ class AnnotateOptions:
         trust_calibration: go on with cameras that do not agree.
         shard_frames: frames of one shard, the unit of work. Results depend on it a little: every shard has a detector
             of its own.
-        network: folder of a trained MVExoNet, which sees every triangulated hand again in all cameras; without, the
-            labels are those of the detector and of geometry.
+        network: folder of a run of train mvexonet, or of its weights: MVExoNet sees every triangulated hand again in
+            all cameras; without, the labels are those of the detector and of geometry.
         rounds: how often the network looks, each time where it found the hand before.
         device: where it computes.
         smooth_hz: at the end, remove motion faster than this many hertz; off by default.
@@ -40,7 +43,8 @@ class AnnotateOptions:
     unit_m: float | None = None
     hand_size_mm: float | None = None
     image_rate: float = 30.0
-    min_confidence: float = 0.5
+    detector: Path | None = None
+    min_confidence: float | None = None
     max_hands: int = 4
     sync: bool = True
     max_offset_s: float = 1.0
@@ -59,7 +63,11 @@ class AnnotateOptions:
                 raise InputError(f"{name} must be a positive number, found {value:g}")
         if not 1 <= self.rounds <= 20:
             raise InputError(f"the network looks 1 to 20 times, found {self.rounds} rounds")
-        if not 0 <= self.min_confidence <= 1:
+        if self.detector is not None and self.network is None:
+            raise InputError(
+                "a trained detector finds boxes, and MVExoNet the joints in them; give its weights with --network"
+            )
+        if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
             raise InputError(f"the confidence threshold must lie between 0 and 1, found {self.min_confidence:g}")
         if not 1 <= self.max_hands <= 16:
             raise InputError(f"the number of hands in a picture must lie between 1 and 16, found {self.max_hands}")
@@ -67,3 +75,8 @@ class AnnotateOptions:
             raise InputError(f"a shard must have 15 to 100000 frames, found {self.shard_frames}")
         if not (math.isfinite(self.max_offset_s) and self.max_offset_s >= 0):
             raise InputError(f"the largest delay must not be negative, found {self.max_offset_s:g} s")
+
+    @property
+    def threshold(self) -> float:
+        """How sure a detector must be of a hand."""
+        return least_score(self.min_confidence, self.detector is not None)

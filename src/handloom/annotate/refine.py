@@ -48,13 +48,10 @@ class RefineTask:
 
 def refine_shard(task: RefineTask) -> None:
     """The hands of a block by the network, in the shape of `Points`, with the joints of every round and their score."""
-    import torch
-
     from handloom.estimators.mvexonet import Annotator
+    from handloom.estimators.torch_threads import one_torch_thread
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums of several threads differ in their last digit: results must not depend on cores
-    try:
+    with one_torch_thread():
         annotator = Annotator(task.weights, task.device)
         block, T = task.task, len(task.task.block)
         start = _starts(load_stage(block.path("points"))["joints"])
@@ -80,8 +77,6 @@ def refine_shard(task: RefineTask) -> None:
                 )
         points = agreed(block, keypoints, weight, rounds[-1])
         save_stage(block.path(REFINED), block.made_of, {**points.__dict__, "rounds": rounds, "score": score})
-    finally:
-        torch.set_num_threads(threads)
 
 
 def agreed(

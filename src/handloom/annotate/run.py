@@ -24,9 +24,11 @@ from handloom.annotate.stage_files import block_path, blocks, digest, load_stage
 from handloom.annotate.timeline import Timeline, reference_camera, timeline
 from handloom.annotate.untangle import untangled
 from handloom.errors import InputError
+from handloom.estimators.lifting import ADULT_BONES_M
 from handloom.estimators.mediapipe import mediapipe_name
 from handloom.formats.atomic import json_text, write_text
 from handloom.formats.text_files import parse_json, read_text
+from handloom.formats.weights_config import network_of, weights_folder
 from handloom.hands import ScaleSource
 from handloom.progress import Progress, silent
 from handloom.skeleton import bone_lengths
@@ -109,8 +111,8 @@ class RecordingStages:
         pictures, calibration = run.captures.made_of(name)
         options = self.options
         cameras = [camera.name for camera in self.cameras]
-        settings = (options.image_rate, options.min_confidence, options.max_hands, options.shard_frames)
-        self.detected = digest(VERSION, pictures, settings, mediapipe_name())
+        settings = (options.image_rate, options.threshold, options.max_hands, options.shard_frames)
+        self.detected = digest(VERSION, pictures, settings, *self._detector(calibration))
         self.made_of = {"detect": self.detected}
         before = self.detected
         for stage, facts in (
@@ -151,9 +153,7 @@ class RecordingStages:
             lens = replace(camera, camera_from_world=camera.camera_from_world[:1])
             for block in self.blocks(len(camera)):
                 if not stands(block_path(folder, block), self.detected):
-                    tasks.append(
-                        DetectTask(lens, block, folder, self.detected, options.min_confidence, options.max_hands)
-                    )
+                    tasks.append(DetectTask(lens, block, folder, self.detected, options))
         self._do("annotate-detect", detect, tasks)
 
     def synchronise(self) -> Agreement:
@@ -220,13 +220,15 @@ class RecordingStages:
         options = self.options
         if options.network is None:
             return ()
-        parts = [options.network / name for name in ("config.json", "model.safetensors")]
-        if missing := next((part for part in parts if not part.is_file()), None):
-            raise InputError(
-                f"{missing} is missing; give a folder of MVExoNet's weights, e.g. RUN/model of a training run"
-            )
-        digests = tuple(file_digest(part) for part in parts)
-        return digests, options.rounds, options.unit_m, options.hand_size_mm
+        return _digests(options.network, "MVExoNet"), options.rounds, options.unit_m, options.hand_size_mm
+
+    def _detector(self, calibration: str) -> tuple[object, ...]:
+        """What finds the hands; a trained one looks at joints through the lens."""
+        options = self.options
+        if options.detector is None:
+            return (mediapipe_name(),)
+        assert options.network is not None
+        return _digests(options.detector, "HandDetector"), _digests(options.network, "MVExoNet"), calibration
 
     def _measured(self, name: str, made_of: str, clock: Timeline, source: str) -> dict[str, np.ndarray]:
         """Lengths of bones, of the palm, and the scale, by the joints of a stage."""
@@ -245,7 +247,9 @@ class RecordingStages:
             if known is None and self.options.hand_size_mm is None:
                 known = self.capture.unit_m
             palm = palm_length(lengths)
-            unit_m, source = metric_scale(lengths, known, self.options.hand_size_mm, float(np.median(sizes)), palm)
+            # A detector that knows no sizes leaves an adult's average hand.
+            size = float(np.median(sizes)) if len(sizes) else float(ADULT_BONES_M.sum())
+            unit_m, source = metric_scale(lengths, known, self.options.hand_size_mm, size, palm)
             arrays = {"lengths": lengths, "palm": palm, "unit_m": unit_m, "source": str(source)}
             save_stage(path, made_of, {key: np.asarray(value) for key, value in arrays.items()})
         return load_stage(path)
@@ -329,6 +333,17 @@ class RecordingStages:
             self.run.progress(stage, 0, len(tasks))
             for done, _ in enumerate(self.run.engine(work, tasks), 1):
                 self.run.progress(stage, done, len(tasks))
+
+
+def _digests(run: Path, network: str) -> tuple[str, ...]:
+    """Of a network's weights. Raises InputError: they are missing, or of another network."""
+    folder = weights_folder(run)
+    parts = [folder / name for name in ("config.json", "model.safetensors")]
+    if missing := next((part for part in parts if not part.is_file()), None):
+        raise InputError(f"{missing} is missing; give a training run of {network}, or the folder of its weights")
+    if (found := network_of(folder)) != network:
+        raise InputError(f"{folder} holds weights of {found}, not of {network}")
+    return tuple(file_digest(part) for part in parts)
 
 
 def default_threshold_px(cameras: Sequence[CaptureCamera]) -> float:

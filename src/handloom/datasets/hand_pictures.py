@@ -27,13 +27,11 @@ from handloom.datasets.store_digest import store_digest
 from handloom.errors import InputError
 from handloom.estimators.ego_crops import hand_boxes
 from handloom.estimators.hand_finder import HandFinder
-from handloom.estimators.whole_pictures import fitted, fitted_size, resized_boxes
+from handloom.estimators.whole_pictures import BOX_ROOM, fitted, fitted_size, resized_boxes
 from handloom.metrics.boxes import JudgedPicture
 from handloom.progress import Progress, silent
 from handloom.video.file import VideoFile
 
-BOX_ROOM = 0.1
-"""Boxes are wider than the joints by this share of their longer side all round, for the flesh about them."""
 LEAST_VISIBLE = 4
 """A hand of which fewer joints are to be seen may be found or not."""
 CHUNK = 32

@@ -9,29 +9,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from typing import Protocol, runtime_checkable
 
-import numpy as np
-
-from handloom.estimators.detections import Detection
+from handloom.estimators.detections import Detection, Detector
 from handloom.video import Frame, Recording, prefetch
 
 CHUNK_FRAMES = 96
 WARM_UP_FRAMES = 8
-
-
-@runtime_checkable
-class Detector(Protocol):
-    """Finds hands in successive pictures. One detector serves one thread."""
-
-    def detect(self, image: np.ndarray) -> list[Detection]:
-        """Hands in one RGB picture."""
-
-    def reset(self) -> None:
-        """Forget all earlier pictures."""
-
-    def close(self) -> None:
-        """Free what the detector holds."""
 
 
 def detect_recording(

@@ -15,12 +15,10 @@ from handloom.formats.weights_config import weights_folder
 from handloom.metrics.boxes import intersection_over_union
 from handloom.models.hand_detector import HandDetector, HandDetectorConfig, decode
 
-LEAST_SCORE = 0.3
-"""By default, what is less likely is no hand."""
 MOST = 16
 """Boxes of a picture, before those of one hand are brought together."""
-_SAME = 0.6
-"""Boxes that overlap by more are of one hand."""
+_SAME = 0.4
+"""Boxes that overlap by more are of one hand: those of both hands of a person hardly ever do."""
 _CHUNK = 16
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from handloom.estimators.htt_torch import choose_device
 from handloom.estimators.view_crops import HandCrops
 from handloom.formats.weights import load_pretrained
+from handloom.formats.weights_config import weights_folder
 from handloom.geometry import Pinhole, triangulate
 from handloom.models.mvexonet import MVExoNet, MVExoNetConfig, ViewJoints, Views, triangulated
 from handloom.models.v2v import cube
@@ -71,7 +72,7 @@ class Annotator:
 
     def __init__(self, weights: Path, device: Device = "auto") -> None:
         self.device = choose_device(device)
-        self.model = load_pretrained(MVExoNet, MVExoNetConfig, weights, self.device)
+        self.model = load_pretrained(MVExoNet, MVExoNetConfig, weights_folder(weights), self.device)
         self.config = self.model.config
 
     def rounds(

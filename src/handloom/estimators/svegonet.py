@@ -3,16 +3,18 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
-from handloom.estimators.ego_crops import OURS, depths_of
+from handloom.estimators.ego_crops import OURS, cutter, depths_of
 from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_torch import choose_device
 from handloom.estimators.lifting import ADULT_BONES_M
 from handloom.formats.weights import load_pretrained
 from handloom.formats.weights_config import weights_folder
+from handloom.geometry import Camera
 from handloom.geometry.pinhole_views import PinholeViews
 from handloom.models.internet import CELL_PX, InterNet, InterNetConfig, joints_of
 from handloom.skeleton import BONES
@@ -95,6 +97,56 @@ class SVEgoNet:
         sure = np.concatenate(confidence).astype(np.float64).reshape(-1, 2, 21)[:, ::-1][:, :, OURS]
         depth = depths_of(self.config, voxels[..., 2])
         return EgoHands(CELL_PX * voxels[..., :2], depth, sure, np.concatenate(hands).astype(np.float64)[:, ::-1])
+
+
+class SeenHands(NamedTuple):
+    """Hands in one picture, of those boxes that could be cut out.
+
+    Attributes:
+        row: which boxes.
+        views: the crops, in which `said` is.
+        said: of the hand that each crop is of.
+        rays: of the joints, in the camera's frame, 1 along the crop's axis.
+        keypoints_px: in the picture; NaN where the lens shows nothing.
+    """
+
+    row: Int[np.ndarray, "n"]
+    views: PinholeViews
+    said: OneHand
+    rays: Float[np.ndarray, "n 21 3"]
+    keypoints_px: Float[np.ndarray, "n 21 2"]
+
+
+def seen_in_picture(
+    network: SVEgoNet,
+    camera: Camera,
+    picture: UInt8[np.ndarray, "H W 3"],
+    boxes_px: Float[np.ndarray, "N 4"],
+    hand: Int[np.ndarray, "N"],
+    mirrored: bool = False,
+) -> SeenHands:
+    """What the network says of the hands in some boxes of an RGB picture.
+
+    Args:
+        network, camera, picture: who sees what.
+        boxes_px: NaN for none.
+        hand: which hand each is of.
+        mirrored: see `SVEgoNet.hands`.
+
+    Raises:
+        InputError: the network wants squares of a pinhole, and the camera is none.
+    """
+    cut = cutter(network.config, camera, boxes_px)
+    row = np.flatnonzero(cut.views.valid)
+    views = cut.views.of(row)
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    size = network.config.image_px
+    crops = [cut.cut(grey, int(one)) for one in row]
+    found = network.hands(np.stack(crops) if crops else np.zeros((0, size, size), np.uint8), mirrored)
+    said = one_hand(found, hand[row])
+    rays = views.rays(said.keypoints_px) @ views.turn
+    keypoints, _ = camera.project(rays)
+    return SeenHands(row, views, said, rays, keypoints)
 
 
 def one_hand(found: EgoHands, hand: Int[np.ndarray, "N"]) -> OneHand:

@@ -106,12 +106,24 @@ def cut(
         size: of the crops.
         room: side of a crop over that of the square that just holds the joints.
     """
-    out = nothing(len(joints), 1, size)
     if not np.isfinite(camera_from_world).all():
-        return out
+        return nothing(len(joints), 1, size)
     local = joints @ camera_from_world[:3, :3].T + camera_from_world[:3, 3]
     pixels, _ = camera.project(np.where(np.isfinite(local), local, [0, 0, -1.0]))
-    crops = crop_keypoints(camera, pixels, size, room)
+    return cut_outlines(image, camera, camera_from_world, pixels, size, room)
+
+
+def cut_outlines(
+    image: UInt8[np.ndarray, "H W 3"],
+    camera: Camera,
+    camera_from_world: Float[np.ndarray, "4 4"],
+    outline_px: Float[np.ndarray, "hands n 2"],
+    size: int,
+    room: float,
+) -> HandCrops:
+    """The same, where it is known which points of the picture each crop should hold; NaN for no such point."""
+    out = nothing(len(outline_px), 1, size)
+    crops = crop_keypoints(camera, outline_px, size, room)
     if not crops.valid.any():
         return out
     scale = float(np.nanmax(crops.focal_px)) / max(camera.fx, camera.fy)

@@ -6,6 +6,9 @@ from jaxtyping import Float, UInt8
 
 Size = tuple[int, int]
 
+BOX_ROOM = 0.1
+"""Boxes of hands are wider than the joints by this share of their longer side all round, for the flesh about them."""
+
 
 def fitted_size(width: int, height: int, long_side_px: int) -> Size:
     """Width and height with this longer side, in the same shape but for rounding."""

@@ -11,7 +11,8 @@ from handloom.datasets.hand_crops import pictured_cameras
 from handloom.datasets.hand_pictures import HandPictures, read_hand_pictures
 from handloom.datasets.store import Store
 from handloom.errors import InputError, OutputError
-from handloom.estimators.hand_finder import LEAST_SCORE, HandFinder
+from handloom.estimators.detections import TRAINED_CONFIDENCE
+from handloom.estimators.hand_finder import HandFinder
 from handloom.estimators.htt_network import Device
 from handloom.formats.atomic import json_text, write_text
 from handloom.metrics.boxes import JudgedPicture, box_scores
@@ -63,18 +64,18 @@ def evaluate_hand_detector(
         answers.append(part.judged(finder))
     progress("evaluate", len(parts), len(parts))
     everything = [one for answer in answers for one in answer]
-    total = box_scores(everything, LEAST_SCORE)
+    total = box_scores(everything, TRAINED_CONFIDENCE)
     if not total.hands:
         raise InputError(f"not one of {len(everything)} pictures of {data}, split {split!r}, shows a labelled hand")
     each = {}
     for name in chosen:
         own = [one for part, answer in zip(parts, answers) if part.camera == name for one in answer]
-        each[name] = box_scores(own, LEAST_SCORE)._asdict()
+        each[name] = box_scores(own, TRAINED_CONFIDENCE)._asdict()
     kind = "simulated " if store.simulated else ""
     scores = {
         "network": finder.name,
         "data": f"{kind}{store.layout.dataset} ({data.name}), split {split}",
-        "least_score": LEAST_SCORE,
+        "least_score": TRAINED_CONFIDENCE,
         "all": total._asdict(),
         "cameras": each,
     }
@@ -104,7 +105,7 @@ def _shots(parts: Sequence[HandPictures], answers: Sequence[Sequence[JudgedPictu
     shots = []
     for k, row in (places[number] for number in chosen):
         part, answer = parts[k], answers[k][row]
-        own = box_scores([answer], LEAST_SCORE)
+        own = box_scores([answer], TRAINED_CONFIDENCE)
         caption = f"{part.camera}, frame {part.frame[row]}: {own.found} of {own.hands} found"
         shots.append(BoxShot(np.asarray(part.pictures[row]), answer, caption))
     return shots

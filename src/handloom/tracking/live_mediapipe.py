@@ -56,7 +56,7 @@ class LiveMediaPipe:
 
     def __init__(self, camera: Camera, options: TrackOptions) -> None:
         self.name = mediapipe_name()
-        self._detector = MediaPipeDetector(options.min_confidence)
+        self._detector = MediaPipeDetector(options.threshold)
         self._hands = LiveHands(camera, options)
 
     @property

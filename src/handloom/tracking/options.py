@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from handloom.errors import InputError
+from handloom.estimators.detections import least_score
 from handloom.estimators.htt_network import Device, Precision
 from handloom.weights import HTT as PACKAGED
 
@@ -20,11 +21,13 @@ class TrackOptions:
     Attributes:
         estimator: who finds the hands: "mediapipe"; "htt", a trained network that also names objects and actions;
             "ghtt", a trained network on single pictures that also names objects, for refine, recognise and forecast;
-            "svegonet", a trained network on crops of single hands, which MediaPipe finds and it follows; or "joints"
+            "svegonet", a trained network on crops of single hands, which a detector finds and it follows; or "joints"
             for another tracker's stored joints.
         weights: for the estimator "htt": folder of weights, or an exported .onnx file; by default those of the
             package, which know simulated hands alone. For "ghtt" and "svegonet": folder of a run or of weights; there
             are none in the package.
+        detector: for "svegonet": folder of a run of train hand-detector, or of its weights, which finds the hands; by
+            default MediaPipe does.
         device: where a network computes; "auto" is CUDA, else MPS, else the CPU.
         precision: of htt's backbone; "auto" is bfloat16 where the processor has it.
         trimmed: the video shows one single action: htt names it by a vote over the whole video.
@@ -39,7 +42,7 @@ class TrackOptions:
         fov: horizontal field of view in degrees, where there is no calibration.
         hand_size_mm: true distance from wrist to middle knuckle; fixes the metric scale.
         mirrored: the video shows a mirror image (selfie camera); it is turned round first.
-        min_confidence: the detector's threshold, 0 to 1.
+        min_confidence: the detector's threshold, 0 to 1; by default 0.5 for MediaPipe, 0.3 for a trained one.
         smooth_hz: remove motion faster than this many hertz; off by default. 6 is gentle, 2 is strong. Zero-phase
             for recordings, One-Euro for live input.
         constant_bones: give every bone its median length over the clip.
@@ -52,6 +55,7 @@ class TrackOptions:
 
     estimator: Literal["mediapipe", "htt", "ghtt", "svegonet", "joints"] = "mediapipe"
     weights: Path | None = None
+    detector: Path | None = None
     device: Device = "auto"
     precision: Precision = "auto"
     trimmed: bool = False
@@ -65,7 +69,7 @@ class TrackOptions:
     fov: float | None = None
     hand_size_mm: float | None = None
     mirrored: bool = False
-    min_confidence: float = 0.5
+    min_confidence: float | None = None
     smooth_hz: float | None = None
     constant_bones: bool = False
     image_rate: float = 30.0
@@ -74,7 +78,7 @@ class TrackOptions:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("joints", "camera", "weights"):
+        for name in ("joints", "camera", "weights", "detector"):
             path = getattr(self, name)
             if path is not None:
                 object.__setattr__(self, name, path.expanduser())
@@ -96,7 +100,7 @@ class TrackOptions:
                 "the hand size is the distance from wrist to middle knuckle, about 70 to 110 mm; "
                 f"found {self.hand_size_mm:g}"
             )
-        if not 0 <= self.min_confidence <= 1:
+        if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
             raise InputError(f"the confidence threshold must lie between 0 and 1, found {self.min_confidence:g}")
         if self.smooth_hz is not None and not self.smooth_hz >= MIN_CUTOFF_HZ:
             raise InputError(
@@ -124,6 +128,8 @@ class TrackOptions:
             )
         if training is not None and self.live:
             raise InputError(f"{self.estimator} tracks recordings; for live input use mediapipe or htt")
+        if self.estimator != "svegonet" and self.detector is not None:
+            raise InputError("a trained detector works for svegonet; add --estimator svegonet and --weights")
         networks = ("htt", "ghtt", "svegonet")
         if self.estimator not in networks and (self.weights or self.device != "auto"):
             raise InputError("weights and device belong to htt, ghtt and svegonet; add --estimator and one of these")
@@ -136,7 +142,12 @@ class TrackOptions:
     @property
     def files(self) -> list[Path]:
         """The inputs that the options name."""
-        return [path for path in (self.joints, self.camera, self.weights) if path is not None]
+        return [path for path in (self.joints, self.camera, self.weights, self.detector) if path is not None]
+
+    @property
+    def threshold(self) -> float:
+        """How sure a detector must be of a hand."""
+        return least_score(self.min_confidence, self.detector is not None)
 
     @property
     def detector_count(self) -> int:

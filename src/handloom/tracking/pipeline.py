@@ -49,7 +49,7 @@ def track(
     """
     outputs = None if out is None else Outputs(Path(out).expanduser(), overwrite, overlay, report)
     source = source if isinstance(source, int) else str(source)
-    for name in ("camera", "joints", "weights"):
+    for name in ("camera", "joints", "weights", "detector"):
         if options.get(name) is not None:
             options[name] = Path(options[name])
     truth = str(truth) if isinstance(truth, Path) else truth

@@ -1,12 +1,12 @@
 """Tracking a recording: detect every frame, then decide hands, depth and smoothing with the whole clip in view."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from handloom.estimators.chunks import detect_recording
-from handloom.estimators.detections import Detection
+from handloom.estimators.detections import Detection, Detector
 from handloom.estimators.handedness import Linker, assign_hands, detection_table
 from handloom.estimators.mediapipe import MediaPipeDetector, mediapipe_name
 from handloom.estimators.record import track_from_detections
@@ -36,8 +36,8 @@ class Detected(NamedTuple):
     stopped: bool
 
 
-def detect_hands(frames: Recording, job: Job) -> Detected:
-    """MediaPipe on every frame; which hand is which is decided over the whole clip."""
+def detect_hands(frames: Recording, job: Job, new_detector: Callable[[], Detector] | None = None) -> Detected:
+    """A detector, by default MediaPipe, on every frame; which hand is which is decided over the whole clip."""
     info, options = frames.info, job.options
     samples = FrameSamples()
     times: dict[int, float] = {}
@@ -51,10 +51,11 @@ def detect_hands(frames: Recording, job: Job) -> Detected:
         job.progress("track", len(times), total)
 
     with job.stopwatch.stage("detect"):
-        mediapipe_name()  # says early if it is missing
+        if new_detector is None:
+            mediapipe_name()  # says early if it is missing
         found, complete = detect_recording(
             frames,
-            lambda: MediaPipeDetector(options.min_confidence),
+            new_detector or (lambda: MediaPipeDetector(options.threshold)),
             options.detector_count,
             on_frame,
             lambda: job.interruption.requested,

@@ -1,13 +1,14 @@
-"""Tracking with a trained SVEgoNet: MediaPipe finds hands, the network follows them through crops of its own."""
+"""Tracking with a trained SVEgoNet: a detector finds hands, the network follows them through crops of its own."""
 
-import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from handloom.errors import InputError
-from handloom.estimators.ego_crops import cutter, hand_boxes
+from handloom.estimators.ego_crops import hand_boxes
+from handloom.estimators.hand_finder import HandFinder
 from handloom.estimators.lifting import DEPTH_CUTOFF_HZ
-from handloom.estimators.svegonet import OneHand, SVEgoNet, one_hand, wrist_depths
+from handloom.estimators.svegonet import OneHand, SVEgoNet, seen_in_picture, wrist_depths
+from handloom.estimators.trained_detector import TrainedDetector, svegonet_joints
 from handloom.geometry import Camera
 from handloom.hands import HandTrack, ScaleSource
 from handloom.skeleton import HANDS, JOINT_COUNT
@@ -52,19 +53,16 @@ class Follower:
             elif np.isfinite(boxes[hand]).all():
                 self.followed += 1
         self._last[:] = np.nan
-        cut = cutter(self.network.config, self.camera, boxes)
-        hands = np.flatnonzero(cut.views.valid)
-        if not len(hands):
+        if not np.isfinite(boxes).all(1).any():
             return
-        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        found = self.network.hands(np.stack([cut.cut(grey, int(hand)) for hand in hands]), mirrored=True)
-        said, views = one_hand(found, hands), cut.views.of(hands)
-        depth, misfit = wrist_depths(views, said, self.network.bones_m)
-        rays = views.rays(said.keypoints_px) @ views.turn
-        pixels, there = self.camera.project(rays)
-        for row, hand in enumerate(hands.tolist()):
-            self._keep(frame, hand, OneHand(pixels[row], said.depth_m[row], said.confidence[row] * there[row]))
-            self.rays[frame, hand] = rays[row]
+        hands = np.arange(len(HANDS))
+        seen = seen_in_picture(self.network, self.camera, picture, boxes, hands, mirrored=True)
+        depth, misfit = wrist_depths(seen.views, seen.said, self.network.bones_m)
+        there = np.isfinite(seen.keypoints_px[..., 0])
+        for row, hand in enumerate(seen.row.tolist()):
+            said = OneHand(seen.keypoints_px[row], seen.said.depth_m[row], seen.said.confidence[row] * there[row])
+            self._keep(frame, hand, said)
+            self.rays[frame, hand] = seen.rays[row]
             self.depth_m[frame, hand], self.misfit_m[frame, hand] = depth[row], misfit[row]
 
     def _keep(self, frame: int, hand: int, said: OneHand) -> None:
@@ -95,7 +93,7 @@ class Follower:
 
 
 def track_svegonet(frames: Recording, job: Job) -> TrackResult:
-    """Track a recording: one pass of the detector, one of the network.
+    """Track a recording: one pass of the detector (MediaPipe, or a trained one), one of the network.
 
     Raises:
         InputError: missing or unfit weights, or the toolkit's crops on pictures of another lens than a pinhole.
@@ -106,7 +104,13 @@ def track_svegonet(frames: Recording, job: Job) -> TrackResult:
         raise InputError(f"{options.weights} is no folder; give that of a run of handloom train svegonet")
     network = SVEgoNet.load(options.weights, options.device)
     choice = choose_camera(options, info.width, info.height, job.source)
-    seen = detect_hands(frames, job)
+    by, new_detector = "MediaPipe", None
+    if options.detector is not None:
+        finder = HandFinder.load(options.detector, options.device)
+        joints = svegonet_joints(network, choice.camera)
+        # Threads share the networks: nothing in them changes.
+        by, new_detector = "the detector", lambda: TrainedDetector(finder, joints, options.threshold)
+    seen = detect_hands(frames, job, new_detector)
     follower = Follower(network, choice.camera, seen)
     total, stopped = len(seen.times_s), seen.stopped
     with job.stopwatch.stage("svegonet"):
@@ -129,14 +133,14 @@ def track_svegonet(frames: Recording, job: Job) -> TrackResult:
         duplicates_removed=seen.duplicates,
         partial=stopped,
         interrupted=stopped,
-        notes=[_note(seen, follower)],
+        notes=[_note(by, seen, follower)],
         samples=seen.samples.choose(track.any_hand),
     )
 
 
-def _note(seen: Detected, follower: Follower) -> str:
+def _note(by: str, seen: Detected, follower: Follower) -> str:
     detected = sum(detection is not None for row in seen.table for detection in row)
-    return f"MediaPipe found {detected} hands; svegonet followed them through {follower.followed} more"
+    return f"{by} found {detected} hands; svegonet followed them through {follower.followed} more"
 
 
 def _box(keypoints_px: Float[np.ndarray, "21 2"]) -> Float[np.ndarray, "4"]:

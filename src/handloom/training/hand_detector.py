@@ -13,7 +13,8 @@ from handloom.datasets.clips import recordings_of
 from handloom.datasets.hand_pictures import HandPictures, cameras_of_stores, read_hand_pictures
 from handloom.datasets.store import Store
 from handloom.errors import InputError
-from handloom.estimators.hand_finder import LEAST_SCORE, HandFinder
+from handloom.estimators.detections import TRAINED_CONFIDENCE
+from handloom.estimators.hand_finder import HandFinder
 from handloom.estimators.htt_torch import choose_device
 from handloom.metrics.boxes import box_scores
 from handloom.models.hand_detector import HandDetector
@@ -105,7 +106,7 @@ class HandDetectorStage(Loop):
             return None
         finder = HandFinder(self.model, self.device)
         step = -(-sum(len(part.frame) for part in self.validation) // MOST_VALIDATED)
-        found = box_scores([one for part in self.validation for one in part.judged(finder, step)], LEAST_SCORE)
+        found = box_scores([one for part in self.validation for one in part.judged(finder, step)], TRAINED_CONFIDENCE)
         return {name: value for name in self.validated if (value := getattr(found, name)) is not None}
 
 

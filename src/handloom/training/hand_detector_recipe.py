@@ -53,10 +53,10 @@ HAND_DETECTOR_PRESETS = {
             stages=((1, 3, 2, 16, 1), (3, 3, 2, 24, 2), (3, 5, 2, 40, 2), (3, 3, 2, 64, 2)),
         ),
         HandDetectorRecipe(
-            epochs=4,
-            batch_clips=16,
+            epochs=7,
+            batch_clips=8,
             learning_rate=3e-3,
-            warm_up_steps=50,
+            warm_up_steps=100,
             precision="float32",
         ),
     ),
