@@ -34,11 +34,12 @@ class JudgedPicture(NamedTuple):
 def intersection_over_union(
     a: Float[np.ndarray, "*#batch 4"], b: Float[np.ndarray, "*#batch 4"]
 ) -> Float[np.ndarray, "..."]:
-    """Of boxes x0, y0, x1, y1; NaN where one is."""
+    """Of boxes x0, y0, x1, y1; NaN where one is, 0 of two without area."""
     low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
     common = np.clip(high - low, 0, None).prod(-1)
     areas = [(box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b)]
-    return np.asarray(common / (areas[0] + areas[1] - common))
+    union = areas[0] + areas[1] - common
+    return np.asarray(common / np.where(union > 0, union, np.where(union <= 0, 1.0, np.nan)))
 
 
 class BoxScores(NamedTuple):
