@@ -21,6 +21,7 @@ class Detection:
         world_m: the detector's own metric joints, origin anywhere; only their size is used; NaN likewise.
         score: 0 ... 1, how sure the detector is of its answer.
         right_probability: 0 ... 1, that this is the person's right hand.
+        box_px: x0, y0, x1, y1 that just hold the joints, where the detector knows them better than by `keypoints_px`.
     """
 
     keypoints_px: Float[np.ndarray, "21 2"]
@@ -28,6 +29,7 @@ class Detection:
     world_m: Float[np.ndarray, "21 3"]
     score: float
     right_probability: float
+    box_px: Float[np.ndarray, "4"] | None = None
 
 
 @runtime_checkable

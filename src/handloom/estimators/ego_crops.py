@@ -106,9 +106,14 @@ def cut_square(
     return np.asarray(cv2.warpAffine(part, np.array([[scale, 0, 0], [0, scale, 0]]), (size, size)))
 
 
+def boxes_around(points_px: Float[np.ndarray, "N n 2"]) -> Float[np.ndarray, "N 4"]:
+    """Boxes about the joints of hands, or about corners that hold them, as SVEgoNet is trained on."""
+    return hand_boxes(points_px, np.ones(points_px.shape[:2], bool), least=1)
+
+
 def hand_boxes(
-    keypoints_px: Float[np.ndarray, "N 21 2"],
-    seen: Bool[np.ndarray, "N 21"],
+    keypoints_px: Float[np.ndarray, "N n 2"],
+    seen: Bool[np.ndarray, "N n"],
     margin_px: float = 9.0,
     least: int = ENOUGH_JOINTS,
 ) -> Float[np.ndarray, "N 4"]:

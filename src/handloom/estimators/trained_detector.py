@@ -7,19 +7,20 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from handloom.estimators.detections import Detection
+from handloom.estimators.ego_crops import boxes_around
 from handloom.estimators.hand_finder import HandBoxes, HandFinder
 from handloom.estimators.htt_network import Device
 from handloom.estimators.mvexonet import Annotator
 from handloom.estimators.svegonet import SVEgoNet, seen_in_picture
 from handloom.estimators.view_crops import corners, cut_outlines
-from handloom.estimators.whole_pictures import BOX_ROOM
+from handloom.estimators.whole_pictures import tight_boxes
 from handloom.geometry import Camera
 from handloom.skeleton import JOINT_COUNT
 
 Joints = tuple[Float[np.ndarray, "n 21 2"], Float[np.ndarray, "n 21"]]
 """Image positions, NaN for a hand that cannot be cut out, and how sure each is, 0 ... 1."""
 JointFinder = Callable[[UInt8[np.ndarray, "H W 3"], HandBoxes], Joints]
-"""The joints of the hands in some boxes of an RGB picture."""
+"""The joints of the hands in some boxes of an RGB picture, which just hold them."""
 
 
 _TRIED = 2
@@ -44,6 +45,7 @@ class TrainedDetector:
         """Hands in one RGB picture: of more boxes than wanted those in which joints are surest, of both sides alike."""
         found = self._finder.find(image)
         boxes = found.of(np.flatnonzero(found.scores >= self._min_confidence)[: _TRIED * self._max_hands])
+        boxes = boxes._replace(boxes_px=tight_boxes(boxes.boxes_px))
         if not len(boxes.scores):
             return []
         keypoints, sure = self._joints(image, boxes)
@@ -56,7 +58,8 @@ class TrainedDetector:
             if left[side] and np.isfinite(keypoints[row]).all() and len(hands) < self._max_hands:
                 left[side] -= 1
                 right = float(boxes.right_probability[row])
-                hands.append(Detection(keypoints[row], no_depth, no_world, float(scores[row]), right))
+                box, score = boxes.boxes_px[row], float(scores[row])
+                hands.append(Detection(keypoints[row], no_depth, no_world, score, right, box))
         return hands
 
     def reset(self) -> None:
@@ -76,7 +79,8 @@ def svegonet_joints(network: SVEgoNet, camera: Camera) -> JointFinder:
     """The joints as SVEgoNet sees them."""
 
     def joints(image: UInt8[np.ndarray, "H W 3"], boxes: HandBoxes) -> Joints:
-        seen = seen_in_picture(network, camera, image, boxes.boxes_px, boxes.right.astype(int))
+        wanted = boxes_around(corners(boxes.boxes_px))
+        seen = seen_in_picture(network, camera, image, wanted, boxes.right.astype(int))
         keypoints, sure = (
             np.full((len(boxes.scores), JOINT_COUNT, 2), np.nan),
             np.zeros((len(boxes.scores), JOINT_COUNT)),
@@ -90,10 +94,9 @@ def svegonet_joints(network: SVEgoNet, camera: Camera) -> JointFinder:
 def mvexonet_joints(annotator: Annotator, camera: Camera) -> JointFinder:
     """The joints as MVExoNet sees them in one view, by its heads for that."""
     config = annotator.config
-    margin = max(1.0, config.crop_margin / (1 + 2 * BOX_ROOM))
 
     def joints(image: UInt8[np.ndarray, "H W 3"], boxes: HandBoxes) -> Joints:
-        crops = cut_outlines(image, camera, np.eye(4), corners(boxes.boxes_px), config.crop_size, margin)
+        crops = cut_outlines(image, camera, np.eye(4), corners(boxes.boxes_px), config.crop_size, config.crop_margin)
         found = annotator.alone(crops, ~boxes.right)
         rays = found.directions[:, 0]
         pixels, seen = camera.project(np.where(np.isfinite(rays), rays, [0, 0, -1.0]))

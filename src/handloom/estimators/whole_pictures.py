@@ -28,6 +28,12 @@ def canvas_size(width: int, height: int, multiple_px: int) -> Size:
     return -(-width // multiple_px) * multiple_px, -(-height // multiple_px) * multiple_px
 
 
+def tight_boxes(boxes_px: Float[np.ndarray, "*batch 4"]) -> Float[np.ndarray, "*batch 4"]:
+    """Boxes without that room: they just hold the joints."""
+    room = BOX_ROOM / (1 + 2 * BOX_ROOM) * (boxes_px[..., 2:] - boxes_px[..., :2]).max(-1, keepdims=True)
+    return np.asarray(boxes_px + np.concatenate([room, room, -room, -room], -1))
+
+
 def resized_boxes(boxes_px: Float[np.ndarray, "*batch 4"], before: Size, after: Size) -> Float[np.ndarray, "*batch 4"]:
     """Boxes x0, y0, x1, y1 in a picture of another size; the middle of the first pixel is 0."""
     scale = np.array(after * 2) / np.array(before * 2)

@@ -4,11 +4,13 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from handloom.errors import InputError
-from handloom.estimators.ego_crops import hand_boxes
+from handloom.estimators.detections import Detection
+from handloom.estimators.ego_crops import boxes_around
 from handloom.estimators.hand_finder import HandFinder
 from handloom.estimators.lifting import DEPTH_CUTOFF_HZ
 from handloom.estimators.svegonet import OneHand, SVEgoNet, seen_in_picture, wrist_depths
 from handloom.estimators.trained_detector import TrainedDetector, svegonet_joints
+from handloom.estimators.view_crops import corners
 from handloom.geometry import Camera
 from handloom.hands import HandTrack, ScaleSource
 from handloom.skeleton import HANDS, JOINT_COUNT
@@ -49,7 +51,7 @@ class Follower:
         boxes = self._last.copy()
         for hand in range(len(HANDS)):
             if (detection := self.seen.table[hand][frame]) is not None:
-                boxes[hand] = _box(detection.keypoints_px.astype(np.float64))
+                boxes[hand] = _detected_box(detection)
             elif np.isfinite(boxes[hand]).all():
                 self.followed += 1
         self._last[:] = np.nan
@@ -143,5 +145,10 @@ def _note(by: str, seen: Detected, follower: Follower) -> str:
     return f"{by} found {detected} hands; svegonet followed them through {follower.followed} more"
 
 
-def _box(keypoints_px: Float[np.ndarray, "21 2"]) -> Float[np.ndarray, "4"]:
-    return np.asarray(hand_boxes(keypoints_px[None], np.ones((1, JOINT_COUNT), bool))[0])
+def _detected_box(detection: Detection) -> Float[np.ndarray, "4"]:
+    box = detection.box_px
+    return _box(detection.keypoints_px.astype(np.float64) if box is None else corners(box))
+
+
+def _box(points_px: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "4"]:
+    return np.asarray(boxes_around(points_px[None])[0])
