@@ -139,7 +139,8 @@ def test_forecasts_begin_where_the_track_ends(forecaster, seconds):
 def test_futures_keep_the_shape_of_the_hands(forecaster):
     """What the network gets wrong about the hands' shape at the end is taken off every frame."""
     from handloom.datasets.motions import motion_of_track
-    from handloom.forecast.forecaster import Forecaster, last_clip, own_shape
+    from handloom.forecast.forecaster import Forecaster
+    from handloom.forecast.observed import last_clip, own_shape
 
     motion = motion_of_track(make_track(60, gaps=False), "track").motion
     plain = Forecaster(forecaster.pose, keep_shape=False)

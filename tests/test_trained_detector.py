@@ -73,9 +73,7 @@ def test_of_more_boxes_those_with_the_surest_joints_are_hands_of_both_sides(weig
 
     image = np.zeros((8, 8, 3), np.uint8)
     told = TrainedDetector(finder, joints, 0.3).detect(image)
-    assert [round(hand.keypoints_px[0, 0]) for hand in told] == [8, 12], (
-        "one right hand is cut off, one unsure"
-    )
+    assert [round(hand.keypoints_px[0, 0]) for hand in told] == [8, 12], "one right hand is cut off, one unsure"
     assert [hand.score for hand in told] == pytest.approx([0.54, 0.15])
     assert [hand.right_probability for hand in told] == [0.7, 0.1]
     assert len(TrainedDetector(finder, joints, 0.3, 4).detect(image)) == 3

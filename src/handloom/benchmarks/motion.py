@@ -49,16 +49,23 @@ def motion_recordings(paths: Sequence[Path], split: str = "test", limit: int | N
 def measure_forecasts(
     paths: Sequence[Path], weights: Path | None, split: str, limit: int | None, samples: int
 ) -> tuple[str, Rows]:
-    """Wrist ADE, FDE and wrist-relative error at 0.25, 0.5 and 1 s, of path P.a and of the plain forecasts."""
+    """Wrist ADE, FDE and wrist-relative error at 0.25, 0.5 and 1 s, of path P.a and of the plain forecasts.
+
+    Of P.a with and without the track's own past; a recording's past is what lies before each window.
+    """
     recordings = motion_recordings(paths, split, limit)
     forecaster = Forecaster.from_pretrained(weights)
-    models = {"P.a, mean": by_short_path(forecaster), f"P.a, best of {samples}": by_short_path(forecaster, samples)}
+    models = {
+        "P.a, own past": by_short_path(forecaster, own_past=True),
+        f"P.a, own past, best of {samples}": by_short_path(forecaster, samples, own_past=True),
+        "P.a as published": by_short_path(forecaster),
+    }
     rows: Rows = []
     for seconds, scores in score_forecasts(recordings, models).items():
         better = [min(getattr(scores[name], kind) for name in PLAIN) for kind in ("ade", "relative")]
         for name, score in scores.items():
             gain = ""
-            if name == "P.a, mean":
+            if name in models and "best" not in name:
                 shares = [1 - value / best for value, best in zip((score.ade, score.relative), better)]
                 gain = f"; {100 * shares[0]:+.0f} % and {100 * shares[1]:+.0f} % against the better plain forecast"
             rows.append((f"{seconds:g} s, {name}", _said(score) + gain))

@@ -272,6 +272,7 @@ def forecast(
     at_s: float | None = None,
     object_name: str | None = None,
     spread: float = 5.0,
+    own_past: bool = True,
     seed: int = 0,
     video: Path | None = None,
     device: Device = "auto",
@@ -291,6 +292,7 @@ def forecast(
         at_s: Predict from this time on; what the result holds behind it is compared with, not looked at.
         object_name: What is in the hands; by default what the result says.
         spread: How far futures lie apart, in standard deviations.
+        own_past: Weigh path a by how well it foretold the last 20 s of the track itself; off: as published.
         seed: Of the futures.
         video: The video, where it is not where run.json says.
         device: Where to compute.
@@ -302,7 +304,11 @@ def forecast(
     from handloom.terminal import print_rows
 
     place = Place(result, out or _beside(result, "forecast"), overwrite)
-    print_rows(*verbs.forecast(place, weights, device, seconds, samples, path, at_s, object_name, spread, seed, video))
+    print_rows(
+        *verbs.forecast(
+            place, weights, device, seconds, samples, path, at_s, object_name, spread, own_past, seed, video
+        )
+    )
 
 
 def camera_motion(

@@ -12,6 +12,7 @@ from handloom.errors import InputError
 from handloom.forecast.against import ForecastErrors, errors_of, plain_forecasts
 from handloom.forecast.agreement import smoothed
 from handloom.forecast.forecaster import Forecaster
+from handloom.forecast.own_past import OwnPast
 from handloom.forecast.refine import refine_joints
 from handloom.geometry.motion_features import hand_motion
 from handloom.metrics.means import known_mean
@@ -36,12 +37,19 @@ class ForecastScore(NamedTuple):
     windows: int
 
 
-def by_short_path(forecaster: Forecaster, samples: int = 1, seed: int = 0) -> Predict:
-    """Path P.a from the 16 frames before; the first sample is the mean."""
+def by_short_path(forecaster: Forecaster, samples: int = 1, seed: int = 0, own_past: bool = False) -> Predict:
+    """Path P.a from the 16 frames before; the first sample is the mean. `own_past` weighs it by all before that."""
+    pasts: dict[str, OwnPast] = {}
 
     def predict(recording: MotionRecording, start: int, frames: int) -> Float[np.ndarray, "samples frames 2 21 3"]:
         observed = recording.motion.part(slice(start - OBSERVED, start))
-        return forecaster.predict(observed, frames, samples, "a", seed=seed)[0]
+        joints = forecaster.predict(observed, frames, samples, "a", seed=seed)[0]
+        if not own_past:
+            return joints
+        if recording.name not in pasts:
+            # What is foretold anywhere is known once; at every start counts only what has come by then.
+            pasts[recording.name] = OwnPast.of(forecaster.pose, recording)
+        return pasts[recording.name].corrected(joints, recording.joints_m[start - OBSERVED : start], start)
 
     return predict
 

@@ -12,13 +12,15 @@ from handloom.datasets.motions import motion_of_track
 from handloom.errors import InputError
 from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_torch import choose_device
+from handloom.forecast.observed import last_clip, observed_sizes, own_shape
+from handloom.forecast.own_past import LAGS, LONGEST_PAST, OwnPast
 from handloom.forecast.paths import encode, expand, predict_short
 from handloom.forecast.recognise import Recogniser, encode_actions
 from handloom.forecast.shipped import weights_folder
 from handloom.formats.ghtt_weights import has_action_block, load_action_block, load_pose_block
 from handloom.futures import Futures
 from handloom.geometry import apply_rigid, invert_rigid
-from handloom.geometry.motion_features import LOCAL_JOINTS, HandMotion, joints_from_features, unit_palms
+from handloom.geometry.motion_features import LOCAL_JOINTS, HandMotion, joints_from_features
 from handloom.hands import HandTrack
 from handloom.models.ghtt_action import ActionBlock
 from handloom.models.ghtt_pose import PoseBlock
@@ -27,8 +29,6 @@ Way = Literal["auto", "a", "b"]
 SPREAD = 5.0
 """Standard deviations per unit of noise of a sample, as in the authors' code (the paper says 5 times the variance)."""
 SHORTEST_OBSERVATION = 2
-SHAPE_FRAMES = 4
-"""Over which a difference of shape is averaged: fingers move, trackers jitter."""
 
 
 class Forecaster:
@@ -41,6 +41,8 @@ class Forecaster:
         spread: how far samples lie from the mean.
         keep_shape: what block P gets wrong about the hands in the last observed frames it will get wrong behind them,
             too: take it off. The paper does not.
+        own_past: let `forecast` weigh path P.a by how well it foretold the track's own past, see `OwnPast`; neither
+            does the paper. `predict` is P.a as it is.
 
     Raises:
         InputError: blocks that do not belong together, or a negative spread.
@@ -53,20 +55,22 @@ class Forecaster:
         device: Device = "cpu",
         spread: float = SPREAD,
         keep_shape: bool = True,
+        own_past: bool = True,
     ) -> None:
         if not spread >= 0:
             raise InputError(f"the spread of samples must not be negative, found {spread:g}")
-        self.pose, self.spread, self.keep_shape = pose.to(choose_device(device)).eval(), spread, keep_shape
+        self.pose, self.spread = pose.to(choose_device(device)).eval(), spread
+        self.keep_shape, self.own_past = keep_shape, own_past
         self.recogniser = None if action is None else Recogniser(pose, action, device)
 
     @classmethod
     def from_pretrained(
-        cls, weights: Path | None = None, device: Device = "auto", spread: float = SPREAD
+        cls, weights: Path | None = None, device: Device = "auto", spread: float = SPREAD, own_past: bool = True
     ) -> "Forecaster":
         """With the weights of a folder, by default those that come with Handloom. Raises InputError."""
         folder = weights_folder(weights)
         action = load_action_block(folder) if has_action_block(folder) else None
-        return cls(load_pose_block(folder), action, device, spread)
+        return cls(load_pose_block(folder), action, device, spread, own_past=own_past)
 
     @property
     def longest_s(self) -> float:
@@ -86,8 +90,8 @@ class Forecaster:
         """How the track goes on behind its last frame.
 
         Args:
-            track: what is observed; resampled to 30 frames per second. Path P.a looks at its last 16 frames, P.b at
-                the last 256, which are taken for one action.
+            track: what is observed; resampled to 30 frames per second. Path P.a looks at its last 16 frames (and, for
+                `own_past`, at 20 s), P.b at the last 256, which are taken for one action.
             seconds: how far.
             samples: how many futures, the mean among them.
             path: "a", from pose to pose; "b", by way of the action; "auto" takes P.b beyond 2 s if there is a block A.
@@ -110,9 +114,13 @@ class Forecaster:
             raise InputError(
                 f"path b was trained to look {self.longest_s:.2f} s ahead, not {seconds:g} s; use path a or less time"
             )
-        motion = motion_of_track(track, "track", last=self.observed_frames).motion
+        recording = motion_of_track(track, "track", last=max(self.observed_frames, LONGEST_PAST))
+        motion = recording.motion.part(slice(-self.observed_frames, None))
         rows = self._object_rows(track, motion, object_name) if path == "b" else None
         joints, valid = self.predict(motion, frames, samples, path, rows, seed)
+        if path == "a" and self.own_past:
+            past = OwnPast.of(self.pose, recording)
+            joints = past.corrected(joints, recording.joints_m[-max(LAGS) - 1 :], len(recording))
         if track.frame == "camera" and track.world_from_camera is not None:
             joints = apply_rigid(invert_rigid(_last_pose(track))[None, None, None], joints)
         times = track.times_s[-1] + np.arange(1, frames + 1) / self.pose.config.frame_rate
@@ -162,8 +170,8 @@ class Forecaster:
             features = self._long(motion, noise, np.full(clips, -1) if objects is None else objects, phase)
         if self.keep_shape:
             features[..., LOCAL_JOINTS] += own_shape(self.pose, last_clip(motion, t))
-        sizes = np.array([_mean(motion.sizes_m[-t:, hand], motion.present[-t:, hand]) for hand in range(2)])
-        joints = joints_from_features(features[:, :frames], motion.camera_from_hand[-1], sizes[None])
+        sizes = observed_sizes(motion, t)[None]
+        joints = joints_from_features(features[:, :frames], motion.camera_from_hand[-1], sizes)
         return np.where(recent[..., None], joints, np.nan), recent
 
     def blend(self, first: HandTrack, second: HandTrack, share: float) -> Futures:
@@ -206,8 +214,7 @@ class Forecaster:
         share = torch.from_numpy(shares.astype(np.float32)).to(mids[0].device)[:, None]
         mid = (1 - share) * mids[0] + share * mids[1]
         features = expand(self.pose, mid[:, None], np.repeat(known.reshape(1, -1), len(shares), 0))
-        sizes = np.array([_mean(first.sizes_m[-t:, hand], first.present[-t:, hand]) for hand in range(2)])
-        joints = joints_from_features(features, first.camera_from_hand[-1], sizes[None])
+        joints = joints_from_features(features, first.camera_from_hand[-1], observed_sizes(first, t)[None])
         return np.where(known[..., None], joints, np.nan), known
 
     def _short(self, motion: HandMotion, noise: np.ndarray) -> Float[np.ndarray, "samples frames 153"]:
@@ -244,27 +251,6 @@ class Forecaster:
         seconds = len(motion.present) / self.pose.config.frame_rate
         observed = track[int(np.searchsorted(track.times_s, track.times_s[-1] - seconds)) :]
         return self.recogniser.object_rows(observed, clips, name)
-
-
-@torch.inference_mode()
-def own_shape(block: PoseBlock, clip: MotionClips) -> Float[np.ndarray, "126"]:
-    """How the last frames of one clip differ from what block P makes of them; 0 for joints that are not known."""
-    refined = unit_palms(block.refined(encode(block, clip.features, clip.known)).double()).cpu().numpy()
-    known = np.repeat(clip.known[0, -SHAPE_FRAMES:], 3, -1)
-    apart = (clip.features[0] - refined[0])[-SHAPE_FRAMES:, LOCAL_JOINTS]
-    return np.asarray((apart * known).sum(0) / np.maximum(known.sum(0), 1))
-
-
-def last_clip(motion: HandMotion, t: int) -> MotionClips:
-    """The last t frames; of a shorter motion its first frame is repeated in front, at rest."""
-    part = motion.part(slice(-t, None)) if len(motion.present) >= t else motion
-    rows = np.maximum(np.arange(t) - (t - len(part.present)), 0)
-    known = part.known[rows].reshape(1, t, -1)
-    return MotionClips(part.features[rows][None], known, np.ones((1, t), bool))
-
-
-def _mean(sizes: np.ndarray, present: np.ndarray) -> float:
-    return float(sizes[present].mean() if present.any() else sizes.mean())
 
 
 def _last_pose(track: HandTrack) -> np.ndarray:

@@ -94,6 +94,7 @@ def forecast(
     at_s: float | None,
     object_name: str | None,
     spread: float = SPREAD,
+    own_past: bool = True,
     seed: int = 0,
     video: Path | None = None,
 ) -> tuple[str, Rows]:
@@ -105,11 +106,20 @@ def forecast(
     observed = track if at_s is None else track[: int(np.searchsorted(track.times_s, at_s + 1e-9))]
     if not len(observed):
         raise InputError(f"nothing is observed before {at_s:g} s; the track begins at {track.times_s[0]:.3f} s")
-    futures = Forecaster.from_pretrained(weights, device, spread).forecast(
+    futures = Forecaster.from_pretrained(weights, device, spread, own_past).forecast(
         observed, seconds, samples, path, object_name, seed
     )
     notes = rate_notes(track)
-    made = {"forecast": {"seconds": seconds, "samples": samples, "path": futures.path, "seed": seed, "spread": spread}}
+    made = {
+        "forecast": {
+            "seconds": seconds,
+            "samples": samples,
+            "path": futures.path,
+            "seed": seed,
+            "spread": spread,
+            "own_past": own_past,
+        }
+    }
     place.write(observed, made, notes)
     write_futures(place.out / FUTURES_FILE, futures)
     picture = write_fan(place.out / FAN, place, observed, futures, video)
