@@ -92,7 +92,8 @@ def test_bench_on_the_command_line(tmp_path, capsys):
     said = capsys.readouterr().out
     for words in (
         "1 s, P.a, mean",
-        "P.a, best of 2",
+        "P.a, own past, best of 2",
+        "1 s, P.a as published",
         "1 s, static",
         "against the better plain forecast",
         "2 futures of 96 frames",
