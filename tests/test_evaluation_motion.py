@@ -91,7 +91,7 @@ def test_bench_on_the_command_line(tmp_path, capsys):
     assert main(["bench", "forecast", *arguments, "--samples", "2"]) == 0
     said = capsys.readouterr().out
     for words in (
-        "1 s, P.a, mean",
+        "1 s, P.a, own past",
         "P.a, own past, best of 2",
         "1 s, P.a as published",
         "1 s, static",

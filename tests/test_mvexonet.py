@@ -239,8 +239,21 @@ def test_the_tables_stand_beside_the_paper_and_come_with_pictures(store, tmp_pat
     assert main(["reproduce", "assemblyhands-table3", "--data", str(store), "--out", str(tmp_path / "other")]) == 2
     assert "give its network with --weights RUN/model" in capsys.readouterr().err
     weights = ["--weights", str(tmp_path / "run" / "model"), "--split", "all"]
-    assert main(["reproduce", "assemblyhands-table3", "--data", str(store), "--out", str(tmp_path), *weights]) == 0
-    table = json.loads((tmp_path / "assemblyhands-table3.json").read_text())
+    assert (
+        main(
+            [
+                "reproduce",
+                "assemblyhands-table3",
+                "--data",
+                str(store),
+                "--out",
+                str(tmp_path / "new" / "one"),
+                *weights,
+            ]
+        )
+        == 0
+    )
+    table = json.loads((tmp_path / "new" / "one" / "assemblyhands-table3.json").read_text())
     assert table["scores"]["2D + triangulation"]["hands"] == 12
 
 

@@ -81,6 +81,7 @@ def reproduce_annotation(
     notes = _notes(data, split, weights, estimates, noise, replace(options, crops=None))
     measured = Measured(table, values, notes)
     about = {**measured.as_json(), "scores": found}
+    out.mkdir(parents=True, exist_ok=True)
     write_text(out / f"{name}.json", json_text(about, indent=2) + "\n")
     write_text(out / f"{name}.md", measured.as_markdown())
     write_rounds(estimates, annotator, out / f"{name}-{ROUNDS_PNG}")
