@@ -9,7 +9,7 @@ from handloom.annotate.labelled_hands import labelled_hands
 from handloom.cli import main
 from handloom.errors import InputError
 from handloom.estimators.view_crops import boxes_of, corners, cut, disturbed
-from handloom.geometry import invert_rigid
+from handloom.geometry import apply_rigid, invert_rigid, rigid, rotation_from_vector
 from handloom.skeleton import MIDDLE_MCP
 from made_up_capture import LENS, hands, make_capture, ring
 from made_up_rig import FISHEYE, dots, dotted_store
@@ -111,6 +111,42 @@ def test_a_left_hand_in_the_mirror_is_a_right_hand():
     as_right = views_of(mirrored, np.zeros(2, bool), root * [-1, 1, 1])
     for one, other in zip(as_left, as_right):
         np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-5)
+
+
+def test_the_axes_and_the_unit_of_the_world_do_not_matter(tmp_path):
+    from handloom.estimators.mvexonet import Annotator
+    from handloom.formats.weights import save_pretrained
+
+    save_pretrained(tiny(), tmp_path / "weights")
+    crops, world = seen_hands()
+    annotator, left = Annotator(tmp_path / "weights", "cpu"), np.array([True, False])
+    outline = crops.plane(world)
+    here = list(annotator.rounds(crops, left, outline, world + 0.01, 2))
+    # There: turned, moved, and in centimetres.
+    moved = rigid(rotation_from_vector(np.array([0.7, -1.9, 0.4])), np.array([0.3, -2.0, 1.0]))
+    poses = crops.crop_from_world @ np.linalg.inv(moved)
+    poses[..., :3, 3] *= 100
+    there = replace(crops, crop_from_world=poses)
+    begun = 100 * apply_rigid(moved, world + 0.01)
+    for one, other in zip(here, annotator.rounds(there, left, outline, begun, 2, metres=0.01)):
+        np.testing.assert_allclose(other.joints, 100 * apply_rigid(moved, one.joints), atol=0.05)
+        np.testing.assert_allclose(other.score, one.score, atol=1e-3)
+
+
+def test_volumes_lie_about_the_middle_knuckle_turned_as_the_palm_left_hands_in_the_mirror():
+    from handloom.estimators.mvexonet import placed
+
+    right = hands(20)[3, 1]
+    joints = np.stack([right, right * [-1, 1, 1], right, np.full_like(right, np.nan)])
+    joints[2, MIDDLE_MCP] = np.nan
+    root, turn = placed(joints, np.array([False, True, False, False]))
+    np.testing.assert_array_equal(root[:2], joints[:2, MIDDLE_MCP])
+    np.testing.assert_allclose(root[2], np.nanmean(joints[2], 0))
+    np.testing.assert_allclose(turn[0], turn[1], atol=1e-12)
+    np.testing.assert_array_equal(turn[2:], [np.eye(3)] * 2)
+    fingers = (right[MIDDLE_MCP] - right[0]) @ turn[0]
+    assert fingers[1] < -0.95 * np.linalg.norm(fingers)  # up is -y in the palm's frame
+    assert np.isnan(root[3]).all()
 
 
 def test_what_the_views_see_is_triangulated_exactly_by_both_ways():
@@ -267,10 +303,11 @@ def test_refinement_begins_where_the_round_before_ended(store, tmp_path, monkeyp
     part = labelled_hands(store, "test", tmp_path / "crops", 96, room=3.5)[0]
     annotator, asked = Annotator(tmp_path / "weights"), []
 
-    def halfway(self, crops, left, root, metres=1.0):
-        """A network that halves the error of the root, of everything."""
+    def halfway(self, crops, left, begun, metres=1.0):
+        """A network that halves the error of the knuckle, of everything."""
+        root = begun[:, MIDDLE_MCP]
         asked.append((crops, root))
-        found = usual(self, crops, left, root, metres)
+        found = usual(self, crops, left, begun, metres)
         better = part.joints_m + (root - part.joints_m[:, MIDDLE_MCP])[:, None] / 2
         return replace(found, joints=better)
 
@@ -303,7 +340,7 @@ def test_annotate_with_a_network_says_what_the_network_says_also_in_gaps(tmp_pat
     monkeypatch.setattr(detecting, "MediaPipeDetector", scene.detector)
     save_pretrained(tiny(), tmp_path / "weights")
 
-    def truthful(self, crops, left, root, metres=1.0):
+    def truthful(self, crops, left, begun, metres=1.0):
         """A network that knows all, off by a millimetre on each axis; it is asked for both hands of every frame."""
         assert left.tolist() == [True, False] * T
         joints = world.reshape(-1, 21, 3) + 0.001

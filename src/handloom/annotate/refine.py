@@ -14,7 +14,7 @@ from handloom.annotate.shards import BlockTask
 from handloom.annotate.solve import started, stretches
 from handloom.annotate.stage_files import load_stage, save_stage
 from handloom.estimators.view_crops import HandCrops, cut, nothing
-from handloom.skeleton import HANDS, JOINT_COUNT, LEFT, MIDDLE_MCP
+from handloom.skeleton import HANDS, JOINT_COUNT, LEFT
 
 REFINED = "refined"
 ROOM = 2.5
@@ -58,9 +58,8 @@ def refine_shard(task: RefineTask) -> None:
         frame, hand = np.nonzero(np.isfinite(start).any((2, 3)))
         begun = start[frame, hand]
         crops = _read(task, begun, frame, annotator.config.crop_size * _KEPT_SHARE)
-        root = np.where(np.isfinite(begun[:, MIDDLE_MCP]), begun[:, MIDDLE_MCP], np.nanmean(begun, axis=1))
         rounds, found = np.full((task.rounds, T, 2, JOINT_COUNT, 3), np.nan), None
-        told = annotator.rounds(crops, hand == LEFT, crops.plane(begun), root, task.rounds, task.unit_m)
+        told = annotator.rounds(crops, hand == LEFT, crops.plane(begun), begun, task.rounds, task.unit_m)
         for number, found in enumerate(told if len(hand) else ()):
             rounds[number, frame, hand] = found.joints
         shape = (len(task.cameras), T, 2, JOINT_COUNT)

@@ -1,9 +1,10 @@
 """MVExoNet on crops of hands: one round, and the rounds of refinement (AssemblyHands, section 3.1)."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from handloom.estimators.view_crops import HandCrops
 from handloom.formats.weights import load_pretrained
 from handloom.formats.weights_config import weights_folder
 from handloom.geometry import Pinhole, triangulate
+from handloom.geometry.hand_frames import right_palm_turn
 from handloom.models.mvexonet import MVExoNet, MVExoNetConfig, ViewJoints, Views, triangulated
 from handloom.models.v2v import cube
 from handloom.skeleton import MIDDLE_MCP
@@ -57,11 +59,6 @@ class Round:
     algebraic: Float[np.ndarray, "hands 21 3"]
     alone: Alone
 
-    @property
-    def root(self) -> Float[np.ndarray, "hands 3"]:
-        """Where the next volume's middle is."""
-        return self.joints[:, MIDDLE_MCP]
-
 
 class Annotator:
     """A trained network, ready for crops.
@@ -80,7 +77,7 @@ class Annotator:
         crops: HandCrops,
         left: Bool[np.ndarray, "hands"],
         outline: Float[np.ndarray, "hands views n 2"],
-        root: Float[np.ndarray, "hands 3"],
+        begun: Float[np.ndarray, "hands 21 3"],
         count: int,
         metres: float = 1.0,
     ) -> Iterator[Round]:
@@ -90,17 +87,17 @@ class Annotator:
             crops: with room around the hands.
             left: which hands are left ones.
             outline: on the planes of the crops, what the first round's crops hold.
-            root: middle of the first round's volumes, in the world.
+            begun: what is known of the joints before, in the world; the first round's volumes lie about it.
             count: of rounds.
             metres: per unit of the world.
         """
         for _ in range(count):
-            found = self.round(self.closer(crops, outline), left, root, metres)
+            found = self.round(self.closer(crops, outline), left, begun, metres)
             yield found
             # A hand that no view sees any more stays what it was.
             lost = ~np.isfinite(found.joints).all((1, 2))
-            outline = np.where(lost[:, None, None, None], np.nan, crops.plane(found.joints))
-            root = np.where(lost[:, None], root, found.root)
+            outline = crops.plane(found.joints)
+            begun = np.where(lost[:, None, None], begun, found.joints)
 
     def closer(self, crops: HandCrops, outline: Float[np.ndarray, "hands views n 2"]) -> HandCrops:
         """The crops that the network sees."""
@@ -111,11 +108,12 @@ class Annotator:
         self,
         crops: HandCrops,
         left: Bool[np.ndarray, "hands"],
-        root: Float[np.ndarray, "hands 3"],
+        begun: Float[np.ndarray, "hands 21 3"],
         metres: float = 1.0,
     ) -> Round:
-        """The network once, on crops as it wants them."""
-        parts = [self._batch(*batch, metres) for batch in _batches(crops, left, root)]
+        """The network once, on crops as it wants them, in volumes about what is known of the joints before."""
+        root, turn = placed(begun, left)
+        parts = [self._batch(*batch, metres) for batch in _batches(crops, left, root, turn)]
         joints, score, algebraic, directions, seen = (np.concatenate(values) for values in zip(*parts))
         return Round(joints, score, algebraic, Alone(directions, seen))
 
@@ -131,12 +129,15 @@ class Annotator:
     def _views(self, crops: HandCrops, left: np.ndarray, root: np.ndarray, metres: float = 1.0) -> Views:
         return Views(*(part.to(self.device) for part in views_of(crops, left, root, metres)))
 
-    def _batch(self, crops: HandCrops, left: np.ndarray, root: np.ndarray, metres: float) -> tuple[np.ndarray, ...]:
+    def _batch(
+        self, crops: HandCrops, left: np.ndarray, root: np.ndarray, turn: np.ndarray, metres: float
+    ) -> tuple[np.ndarray, ...]:
         views = self._views(crops, left, root, metres)
         features = self.model.features(views)
         alone = self.model.alone(features)
-        found = self.model.together(features, views)
-        grid = cube(found.joints_m.new_zeros(1, 3), self.config.side_m, self.config.voxels)
+        turned = torch.from_numpy(turn.astype(np.float32)).to(self.device)
+        found = self.model.together(features, views, turned)
+        grid = cube(found.joints_m.new_zeros(len(root), 3), self.config.side_m, self.config.voxels, turned)
         seen, mirror = views.seen.any(1).cpu().numpy(), np.where(left[:, None, None], _MIRROR, 1.0)
 
         def world(joints: Tensor) -> np.ndarray:
@@ -146,6 +147,21 @@ class Annotator:
         score = near_score(found.probability, found.joints_m, grid) * seen[:, None]
         algebraic = world(triangulated(alone, views))
         return world(found.joints_m), score, algebraic, *_alone(alone, views, crops, left)
+
+
+def placed(
+    joints: Float[np.ndarray, "hands 21 3"], left: Bool[np.ndarray, "hands"]
+) -> tuple[Float[np.ndarray, "hands 3"], Float[np.ndarray, "hands 3 3"]]:
+    """Where volumes lie: about the middle knuckle, or the mean joint where it is missing, turned as the mirrored palm.
+
+    So the network meets every hand in the same pose of the whole, however the world's axes are chosen.
+    """
+    knuckle = joints[:, MIDDLE_MCP]
+    known = np.isfinite(knuckle).all(-1, keepdims=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a hand without joints has no mean
+        root = np.where(known, knuckle, np.nanmean(joints, axis=1))
+    return root, right_palm_turn(np.where(left[:, None, None], _MIRROR, 1.0) * joints)
 
 
 def views_of(
@@ -167,12 +183,10 @@ def views_of(
     return Views(images, torch.from_numpy(projections.astype(np.float32)), torch.from_numpy(seen))
 
 
-def _batches(
-    crops: HandCrops, left: np.ndarray, root: np.ndarray
-) -> Iterator[tuple[HandCrops, np.ndarray, np.ndarray]]:
-    for start in range(0, len(left), BATCH):
-        rows = np.arange(start, min(start + BATCH, len(left)))
-        yield crops.of(rows), left[rows], root[rows]
+def _batches(crops: HandCrops, *values: np.ndarray) -> Iterator[tuple[Any, ...]]:
+    for start in range(0, len(values[0]), BATCH):
+        rows = np.arange(start, min(start + BATCH, len(values[0])))
+        yield crops.of(rows), *(value[rows] for value in values)
 
 
 def _alone(alone: ViewJoints, views: Views, crops: HandCrops, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -193,11 +207,10 @@ def directions(
 
 
 def near_score(
-    probability: Float[Tensor, "N 21 X Y Z"], joints_m: Float[Tensor, "N 21 3"], grid: Float[Tensor, "1 X Y Z 3"]
+    probability: Float[Tensor, "N 21 X Y Z"], joints_m: Float[Tensor, "N 21 3"], grid: Float[Tensor, "N X Y Z 3"]
 ) -> Float[np.ndarray, "N 21"]:
     """How much of each joint's probability lies near to it."""
-    places = grid.reshape(1, -1, 3)
-    near = torch.cdist(joints_m, places.expand(len(joints_m), -1, -1)) <= _NEAR_M
+    near = torch.cdist(joints_m, grid.flatten(1, 3)) <= _NEAR_M
     return (probability.flatten(2) * near).sum(2).cpu().numpy()
 
 

@@ -12,7 +12,6 @@ from handloom.estimators.mvexonet import Annotator, triangulated_views
 from handloom.estimators.view_crops import HandCrops, boxes_of, corners, disturbed
 from handloom.metrics.boxes import intersection_over_union
 from handloom.metrics.pose import PCKRange, auc, joint_errors, pck
-from handloom.skeleton import MIDDLE_MCP
 
 ROUNDS = 3
 TRIANGULATED, EGO, ALGEBRAIC = "2D + triangulation", "egocentric only", "algebraic"
@@ -62,8 +61,8 @@ def round_name(number: int) -> str:
 def estimate(hands: LabelledHands, annotator: Annotator, noise: BoxNoise, seed: int, rounds: int = ROUNDS) -> Estimates:
     """Every method on the hands of a recording: the fixed cameras see them, or for `EGO` those of the headset.
 
-    The first round's boxes are true ones made imperfect; the middle of its volume is the middle knuckle by 2D and
-    triangulation on the same boxes.
+    The first round's boxes are true ones made imperfect; its volume lies about the hand by 2D and triangulation
+    on the same boxes.
     """
     rng = np.random.default_rng((seed, hands.frame.size, *hands.name.encode()))
     true_boxes = boxes_of(hands.crops.plane(hands.joints_m))
@@ -76,8 +75,8 @@ def estimate(hands: LabelledHands, annotator: Annotator, noise: BoxNoise, seed: 
     views = ~hands.moving
     crops = hands.crops.of(np.arange(len(hands.left)), views)
     outlines = {}
-    outline, root = corners(boxes[:, views]), joints[TRIANGULATED][:, MIDDLE_MCP]
-    for number, found in enumerate(annotator.rounds(crops, hands.left, outline, root, rounds), 1):
+    outline = corners(boxes[:, views])
+    for number, found in enumerate(annotator.rounds(crops, hands.left, outline, joints[TRIANGULATED], rounds), 1):
         joints[round_name(number)], outlines[round_name(number)] = found.joints, outline
         if number == 1:
             joints[ALGEBRAIC] = found.algebraic

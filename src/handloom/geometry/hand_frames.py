@@ -53,3 +53,10 @@ def camera_from_hand(
     known = fit.valid & xp.isfinite(size)
     rotation = xp.where(known[..., None, None], xp.matrix_transpose(fit.rotation), float("nan"))
     return rigid(rotation, joints[..., WRIST, :])
+
+
+def right_palm_turn(joints: Float[np.ndarray, "hands 21 3"]) -> Float[np.ndarray, "hands 3 3"]:
+    """How right hands, or left ones in the mirror, are turned: see `camera_from_hand`; none where that is not known."""
+    both = np.stack([np.full_like(joints, np.nan), joints], 1)
+    turn = np.asarray(camera_from_hand(both)[:, 1, :3, :3])
+    return np.where(np.isfinite(turn).all((1, 2))[:, None, None], turn, np.eye(3))

@@ -16,7 +16,8 @@ class MVExoNetRecipe(Schedule):
         least_views: as few as are left by chance.
         root_m: standard deviation of the volume's middle about the true knuckle, on each axis.
         box_shift, box_scale: how boxes are off, see `disturbed`.
-        turn_deg: the volume is turned about the vertical axis by up to so much, either way.
+        turn_deg: standard deviation of the volume's turn against the true palm's, about each axis.
+        turn_any: share of volumes that are turned any way: the joints before may be wrong.
         colours: share by which brightness, contrast and each channel change, and of pictures that turn grey.
         weight_joints: of the mean distance on an axis, per millimetre.
         weight_volume: of the cross-entropy of the voxels.
@@ -35,9 +36,10 @@ class MVExoNetRecipe(Schedule):
     most_views: int = 8
     least_views: int = 3
     root_m: float = 0.015
-    box_shift: float = 0.05
-    box_scale: float = 0.08
-    turn_deg: float = 180.0
+    box_shift: float = 0.08
+    box_scale: float = 0.15
+    turn_deg: float = 12.0
+    turn_any: float = 0.05
     colours: float = 0.2
     weight_joints: float = 0.1
     weight_volume: float = 0.5
@@ -73,7 +75,6 @@ MVEXONET_PRESETS = {
             learning_rate=2e-3,
             warm_up_steps=100,
             most_views=6,
-            turn_deg=30.0,
             precision="bfloat16",
         ),
         112,

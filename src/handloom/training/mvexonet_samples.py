@@ -10,7 +10,7 @@ from torch import Tensor
 
 from handloom.annotate.labelled_hands import LabelledHands
 from handloom.datasets.sampler import sample_rng
-from handloom.estimators.mvexonet import views_of
+from handloom.estimators.mvexonet import placed, views_of
 from handloom.estimators.view_crops import HandCrops, boxes_of, corners, disturbed
 from handloom.geometry import rotation_from_vector
 from handloom.models.mvexonet import MVExoNetConfig, Views
@@ -69,12 +69,13 @@ class HandSamples:
         crops = _padded(hands.crops.of(np.array([row]), seen), places)
         outline = crops.plane(joints[None])
         root = joints[MIDDLE_MCP].copy()
-        turn = np.eye(3)
+        turn = placed(joints[None], np.array([left]))[1][0]
         if rng is not None:
             recipe = self.recipe
             outline = corners(disturbed(boxes_of(outline), rng, recipe.box_shift, recipe.box_scale))
             root += rng.normal(0, recipe.root_m, 3)
-            turn = rotation_from_vector(np.array([0, 0, np.radians(recipe.turn_deg) * rng.uniform(-1, 1)]))
+            spread = np.pi if rng.uniform() < recipe.turn_any else np.radians(recipe.turn_deg)
+            turn = rotation_from_vector(rng.normal(0, spread, 3)) @ turn
         close = crops.closer(outline, self.config.crop_size, self.config.crop_margin)
         if rng is not None:
             for view in np.flatnonzero(close.seen[0]):
