@@ -12,6 +12,7 @@ from handloom.errors import InputError
 from handloom.forecast.against import ForecastErrors, errors_of, plain_forecasts
 from handloom.forecast.agreement import smoothed
 from handloom.forecast.forecaster import Forecaster
+from handloom.forecast.gaps import straight
 from handloom.forecast.own_past import OwnPast
 from handloom.forecast.refine import refine_joints
 from handloom.geometry.motion_features import hand_motion
@@ -155,7 +156,7 @@ def score_refinement(
         inside = known & hidden[..., None] & valid
         if inside.any():
             sums["fill"].append(np.linalg.norm(refined - truth, axis=-1)[inside])
-            sums["line"].append(np.linalg.norm(_straight(noisy, seen) - truth, axis=-1)[inside])
+            sums["line"].append(np.linalg.norm(straight(noisy, seen) - truth, axis=-1)[inside])
     mean = {name: float(known_mean(np.concatenate(parts))) if parts else np.nan for name, parts in sums.items()}
 
     def of(name: str) -> Refined:
@@ -168,15 +169,6 @@ def _gaps(frames: int, length: int) -> Bool[np.ndarray, "T 2"]:
     """The left hand vanishes at the start of the second third of each second, the right one in its middle."""
     place = np.arange(frames)[:, None] % int(FRAME_RATE) - np.array([10, 15])
     return np.asarray((place >= 0) & (place < length))
-
-
-def _straight(joints: Float[np.ndarray, "T 2 21 3"], seen: Bool[np.ndarray, "T 2 21"]) -> Float[np.ndarray, "T 2 21 3"]:
-    out, frames = np.full(joints.shape, np.nan), np.arange(len(joints))
-    for hand, joint in np.ndindex(seen.shape[1:]):
-        rows = np.flatnonzero(seen[:, hand, joint])
-        for axis in range(3) if len(rows) else ():
-            out[:, hand, joint, axis] = np.interp(frames, rows, joints[rows, hand, joint, axis])
-    return out
 
 
 def _score(errors: Sequence[ForecastErrors]) -> ForecastScore:

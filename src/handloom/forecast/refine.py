@@ -1,6 +1,7 @@
 """Path 1 of G-HTT on tracks of any length: per-frame poses become motion, and short gaps are closed."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +14,18 @@ from handloom.errors import InputError
 from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_torch import choose_device
 from handloom.forecast.agreement import in_line, smoothed
+from handloom.forecast.gaps import bridged
 from handloom.forecast.paths import encode, goal_consistent, way_from_start
 from handloom.forecast.shipped import weights_folder
 from handloom.formats.ghtt_weights import load_pose_block
 from handloom.geometry import apply_rigid, invert_rigid
 from handloom.geometry.motion_features import hand_motion, local_joints, unit_palms
 from handloom.hands import HandTrack
-from handloom.metrics.track import runs
 from handloom.models.ghtt_pose import PoseBlock
 from handloom.resampling import resample_joints
 
 STRIDE = 4
 """Frames between two windows: every frame is refined in four, which are averaged."""
-FILLED_FRAMES = 8
-"""Longest gap that is closed, at 30 frames per second; of longer ones half a window knows nothing."""
 FILLED_CONFIDENCE = 0.5
 """How sure a joint is that was not seen, relative to the sightings around it."""
 AT_ONCE = 256
@@ -86,15 +85,21 @@ class Refiner:
 def refine_joints(
     block: PoseBlock, recording: MotionRecording
 ) -> tuple[Float[np.ndarray, "T 2 21 3"], Bool[np.ndarray, "T 2 21"]]:
-    """Refined joints of a recording, and which of them exist.
+    """Refined joints of a recording, and which of them exist; short gaps are closed (`gaps.bridged`).
 
     The network reads what is smoothed as far as the data allow, in windows of t frames that overlap. In each, the
     joints are those of the encoder, and the way of the wrist is the encoder's, bent to agree with the input at both
     ends of the window (section 3.2, and the released code); of each frame, windows in whose middle it lies count most.
     What comes out is brought into line with the recording (`agreement.in_line`).
     """
-    known, rate, t, T = recording.motion.known, block.config.frame_rate, block.config.clip_frames, len(recording)
-    motion = hand_motion(smoothed(recording.joints_m, known, rate), known)
+    return bridged(partial(_refined, block, recording.joints_m), recording.joints_m, recording.motion.known)
+
+
+def _refined(
+    block: PoseBlock, joints_m: Float[np.ndarray, "T 2 21 3"], known: Bool[np.ndarray, "T 2 21"]
+) -> Float[np.ndarray, "T 2 21 3"]:
+    rate, t, T = block.config.frame_rate, block.config.clip_frames, len(joints_m)
+    motion = hand_motion(smoothed(joints_m, known, rate), known)
     starts = sorted({*range(0, max(T - t, 0) + 1, STRIDE), max(T - t, 0)})
     clips = [motion_clips(motion, start, min(start + t, T), t) for start in starts]
     stacked = MotionClips(*(np.concatenate(values) for values in zip(*clips)))
@@ -120,19 +125,7 @@ def refine_joints(
     np.add.at(total, frames, weight)
     np.add.at(sums, frames, weight[..., None, None, None] * joints)
     made = sums / total[:, None, None, None]
-    joints, valid = in_line(made, recording.joints_m, known, rate), closed(known)
-    return np.where(valid[..., None], joints, np.nan), valid
-
-
-def closed(known: Bool[np.ndarray, "T 2 21"], longest: int = FILLED_FRAMES) -> Bool[np.ndarray, "T 2 21"]:
-    """Which joints are known, or lie in a gap of at most `longest` frames between two sightings."""
-    result = known.copy()
-    for hand, joint in np.ndindex(known.shape[1:]):
-        seen = known[:, hand, joint]
-        for start, end in runs(~seen):
-            if start > 0 and end < len(seen) and end - start <= longest:
-                result[start:end, hand, joint] = True
-    return result
+    return in_line(made, joints_m, known, rate)
 
 
 def _filled_confidence(track: HandTrack) -> Float[np.ndarray, "T 2 21"]:
