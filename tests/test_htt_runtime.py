@@ -12,7 +12,7 @@ import pytest
 import handloom
 from handloom.cli import main
 from handloom.errors import InputError, MissingDependencyError
-from handloom.estimators.htt_actions import covered_mean, mean_over_lanes, segments, window_starts
+from handloom.estimators.htt_actions import covered_mean, lane_probabilities, mean_over_lanes, segments, window_starts
 from handloom.estimators.htt_lanes import Lanes, lanes_of
 from handloom.estimators.htt_network import HTTLayout
 from handloom.estimators.htt_picture import PinholePicture
@@ -95,12 +95,33 @@ def test_lanes_are_averaged_by_time():
     assert found[5] == 7.0
 
 
+def test_windows_of_two_lengths_find_actions_of_a_second_and_of_many():
+    clip, spans = 64, (("open", 20), ("pour", 130), ("close", 16), ("open", 94))
+    names = ("open", "close", "pour")
+    truth = np.concatenate([np.full(length, names.index(name)) for name, length in spans])
+    tokens, asked = np.eye(3)[truth], []
+
+    def recognise(part):
+        """The more frames of an action a window holds, the likelier it is."""
+        asked.append(len(part))
+        return part.mean(1)
+
+    found = lane_probabilities(recognise, tokens, clip)
+    np.testing.assert_allclose(found.sum(1), 1)
+    sure = [k for k in range(len(truth)) if len(set(truth[max(0, k - 4) : k + 5])) == 1]
+    assert (found.argmax(1) == truth)[sure].all()
+    assert max(asked) <= 64
+    assert sum(asked) == len(window_starts(260, 12, 2)) + len(window_starts(260, 24, 2))
+    short = lane_probabilities(recognise, tokens[:5], clip)
+    np.testing.assert_array_equal(short, tokens[:5])
+
+
 def test_segments_merge_and_drop():
     times = np.arange(90) / 30
     labels = np.array([0] * 30 + [2] * 6 + [1] * 24 + [0] * 6 + [1] * 24)
     probabilities = np.full((90, 3), 0.1)
     probabilities[np.arange(90), labels] = 0.8
-    first, second = segments(times, probabilities, ("open", "close", "pour"))
+    first, second = segments(times, probabilities, ("open", "close", "pour"), 0.5)
     assert (first.label, second.label) == ("open", "close")
     assert (first.start_s, first.end_s) == pytest.approx((0.0, 1.1))
     assert (second.start_s, second.end_s) == pytest.approx((1.1, 3.0))
@@ -112,7 +133,7 @@ def test_segments_of_next_to_nothing():
     names = ("open", "close")
     assert segments(np.zeros(0), np.zeros((0, 2)), names) == ()
     (only,) = segments(np.array([2.0]), np.array([[0.3, 0.7]]), names)
-    assert (only.label, only.start_s, only.end_s) == ("close", 2.0, 2.5)
+    assert (only.label, only.start_s, only.end_s) == ("close", 2.0, 3.0)
     flicker = np.eye(2)[np.arange(12) % 2] * 0.6 + 0.2
     (only,) = segments(np.arange(12) / 30, flicker, names)
     assert only.label in names

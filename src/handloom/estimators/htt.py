@@ -162,9 +162,7 @@ def _actions(
             recognise(lane[None, start : start + clip])[0] for lane in tokens for start in range(0, len(lane), clip)
         ]
         return vote(times_s, np.array(clips), layout.actions)
-    # Half a clip is 4 s, about as long as an action of H2O: a whole one would blur two or three into one.
-    window, hop = max(1, clip // 2), max(1, clip // 8)
-    found = [lane_probabilities(recognise, lane, window, hop) for lane in tokens]
+    found = [lane_probabilities(recognise, lane, clip) for lane in tokens]
     return segments(times_s, mean_over_lanes(times_s, lanes, found), layout.actions)
 
 
