@@ -70,7 +70,8 @@ def tiny():
 
 
 def train(store, out, **options):
-    from handloom.training.ghtt_image import ImageOptions, train_ghtt_image
+    from handloom.training.ghtt_image import train_ghtt_image
+    from handloom.training.options import ImageOptions
 
     return train_ghtt_image(store, out, ImageOptions(**(OPTIONS | {"cameras": ("front", "side")} | options)))
 

@@ -36,9 +36,9 @@ def store(tmp_path_factory):
 
 def train_pose(store, out, **options):
     from handloom.training.ghtt_pose import train_ghtt_pose
-    from handloom.training.motion_run import MotionOptions
+    from handloom.training.options import RunOptions
 
-    return train_ghtt_pose([store], out, MotionOptions(**(OPTIONS | options)), TINY)
+    return train_ghtt_pose([store], out, RunOptions(**(OPTIONS | options)), TINY)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,22 @@ def weights(folder):
     from handloom.formats.weights import read_tensors
 
     return read_tensors(folder / "model.safetensors")
+
+
+@needs_torch
+def test_a_run_knows_all_its_stores_even_those_of_one_name(store, tmp_path):
+    from handloom.training.motion_run import about_stores
+
+    other, third = tmp_path / "s", tmp_path / "third"
+    for k, out in enumerate((other, third)):
+        source = MadeUp((60 + k,))
+        source.with_pictures = False
+        prepare_episodes(source, out)
+    digests = [about_stores([Store(path)], "train")["stores"] for path in (store, other, third)]
+    first, second, last = (next(iter(found.values())) for found in digests)
+    assert len({first, second, last}) == 3
+    together = about_stores([Store(store), Store(other), Store(third)], "train")["stores"]
+    assert together == {"s": [first, second], "third": last}
 
 
 @needs_torch
@@ -93,9 +109,9 @@ def test_a_window_is_what_the_recording_holds(store):
 def test_block_a_learns_which_action_it_is(store, pose, tmp_path, level, capsys):
     from handloom.formats.ghtt_weights import has_action_block, load_action_block, load_pose_block
     from handloom.training.ghtt_action import train_ghtt_action
-    from handloom.training.motion_run import MotionOptions
+    from handloom.training.options import RunOptions
 
-    options = MotionOptions(**(OPTIONS | {"epochs": 2}))
+    options = RunOptions(**(OPTIONS | {"epochs": 2}))
     folder = train_ghtt_action([store], pose, tmp_path / "a", options, level, changes={"heads": 4, "layers": 1})
     assert folder == tmp_path / "a" / "model"
     block = load_action_block(tmp_path / "a")
@@ -120,15 +136,15 @@ def test_block_a_learns_which_action_it_is(store, pose, tmp_path, level, capsys)
 def test_posegpt_in_two_stages(store, tmp_path):
     from handloom.formats.weights import load_pretrained
     from handloom.models.posegpt import PoseGPT, PoseGPTConfig
-    from handloom.training.motion_run import MotionOptions
+    from handloom.training.options import RunOptions
     from handloom.training.posegpt import train_posegpt
 
-    options = MotionOptions(**(OPTIONS | {"batch_clips": 2, "epochs": 2}))
+    options = RunOptions(**(OPTIONS | {"batch_clips": 2, "epochs": 2}))
     codec = {"codec_dim": 32, "codec_feedforward": 64, "codec_layers": 1, "code_dim": 8, "entries": 8, "frames": 40}
     changes = {"dim": 32, "layers": 1, **codec}
     whole = train_posegpt([store], tmp_path / "whole", options, changes)
     for steps in (2, 1):
-        stopped = MotionOptions(**(OPTIONS | {"batch_clips": 2, "epochs": 2, "max_steps": steps}))
+        stopped = RunOptions(**(OPTIONS | {"batch_clips": 2, "epochs": 2, "max_steps": steps}))
         assert train_posegpt([store], tmp_path / "pieces", stopped, changes) is None
     pieces = train_posegpt([store], tmp_path / "pieces", options, changes)
     same = weights(whole), weights(pieces)
@@ -192,9 +208,9 @@ def test_tracks_of_any_rate_become_30(rate):
 def test_block_p_goes_on_from_weights(store, pose, tmp_path):
     def go_on(name, start, **changes):
         from handloom.training.ghtt_pose import train_ghtt_pose
-        from handloom.training.motion_run import MotionOptions
+        from handloom.training.options import RunOptions
 
-        options = MotionOptions(**(OPTIONS | {"learning_rate": 1e-12}))
+        options = RunOptions(**(OPTIONS | {"learning_rate": 1e-12}))
         return train_ghtt_pose([store], tmp_path / name, options, TINY | changes, start=start)
 
     again = weights(go_on("again", pose))

@@ -38,7 +38,8 @@ def tiny():
 
 
 def train(data, out, **options):
-    from handloom.training.hand_detector import HandDetectorOptions, train_hand_detector
+    from handloom.training.hand_detector import train_hand_detector
+    from handloom.training.options import HandDetectorOptions
 
     data = data if isinstance(data, list) else [data]
     return train_hand_detector(data, out, HandDetectorOptions(**({"device": "cpu"} | options)))

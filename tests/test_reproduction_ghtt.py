@@ -94,7 +94,7 @@ def _all_networks_are_scored_where_it_was_asked(store, trained, monkeypatch):
     from handloom.evaluation.generation import GenerationScore
     from handloom.forecast import forecaster, recognise
     from handloom.reproduction import ghtt
-    from handloom.training.motion_run import MotionOptions
+    from handloom.training.options import RunOptions
 
     seen = []
 
@@ -116,7 +116,7 @@ def _all_networks_are_scored_where_it_was_asked(store, trained, monkeypatch):
         for table, networks in (("ghtt-table2", 4), ("ghtt-table4", 6)):
             seen.clear()
             kept = (trained / f"{table}.json").read_bytes()
-            ghtt.reproduce_ghtt(table, [store], trained, MotionOptions(epochs=1, device="cpu"), most_windows=2)
+            ghtt.reproduce_ghtt(table, [store], trained, RunOptions(epochs=1, device="cpu"), most_windows=2)
             (trained / f"{table}.json").write_bytes(kept)
             assert len(seen) == networks
             assert {next(network.parameters()).device.type for network in seen} == {"meta"}, table

@@ -106,7 +106,7 @@ def test_paper_values_stand_only_where_they_compare():
 
 def test_a_view_that_is_not_in_the_table(store, tiny, tmp_path):
     from handloom.reproduction.ghtt_views import reproduce_views
-    from handloom.training.ghtt_image import ImageOptions
+    from handloom.training.options import ImageOptions
 
     with pytest.raises(InputError, match="HTT's view 'side' is not among the views of the table: front"):
         reproduce_views(store, tmp_path / "t", ImageOptions(cameras=("front",)), "side")

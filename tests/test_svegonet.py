@@ -42,7 +42,8 @@ def tiny():
 
 
 def train(store, out, **options):
-    from handloom.training.svegonet import EgoOptions, train_svegonet
+    from handloom.training.options import EgoOptions
+    from handloom.training.svegonet import train_svegonet
 
     return train_svegonet(store, out, EgoOptions(**({"device": "cpu"} | options)))
 

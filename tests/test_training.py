@@ -29,9 +29,10 @@ def store(tmp_path_factory):
 
 
 def train(store, out, changes=TINY, **options):
-    from handloom.training.htt import TrainOptions, train_htt
+    from handloom.training.htt import train_htt
+    from handloom.training.options import HTTOptions
 
-    return train_htt([store], out, TrainOptions(**(OPTIONS | options)), changes)
+    return train_htt([store], out, HTTOptions(**(OPTIONS | options)), changes)
 
 
 def weights(folder):
@@ -78,14 +79,15 @@ def test_killed_without_warning_it_goes_on(store, run, tmp_path):
         "import os\n"
         "from pathlib import Path\n"
         "from handloom.training import stage\n"
-        "from handloom.training.htt import TrainOptions, train_htt\n"
+        "from handloom.training.htt import train_htt\n"
+        "from handloom.training.options import HTTOptions\n"
         "step = stage.Stage._step\n"
         "def killed(self, batch):\n"
         "    if self.place.step == 7:\n"
         "        os.kill(os.getpid(), 9)\n"
         "    return step(self, batch)\n"
         "stage.Stage._step = killed\n"
-        f"options = TrainOptions(checkpoint_minutes=0, **{OPTIONS!r})\n"
+        f"options = HTTOptions(checkpoint_minutes=0, **{OPTIONS!r})\n"
         f"train_htt([Path({str(store)!r})], Path({str(tmp_path / 'r')!r}), options, {TINY!r})\n"
     )
     assert subprocess.run([sys.executable, script], check=False, env=_environment()).returncode == -9
@@ -121,8 +123,9 @@ def test_two_processes_train_as_one(store, run, tmp_path):
     script = tmp_path / "two.py"
     script.write_text(
         "from pathlib import Path\n"
-        "from handloom.training.htt import TrainOptions, train_htt\n"
-        f"train_htt([Path({str(store)!r})], Path({str(tmp_path / 'r')!r}), TrainOptions(**{OPTIONS!r}), {TINY!r})\n"
+        "from handloom.training.htt import train_htt\n"
+        "from handloom.training.options import HTTOptions\n"
+        f"train_htt([Path({str(store)!r})], Path({str(tmp_path / 'r')!r}), HTTOptions(**{OPTIONS!r}), {TINY!r})\n"
     )
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     done = subprocess.run(launcher, env=_environment(), capture_output=True, text=True, check=False)
@@ -196,9 +199,10 @@ def test_several_stores_are_trained_on_as_one(store, tmp_path):
         assert torch.equal(sample.inputs, expected.inputs)
         recording, frame = expected.place.tolist()
         assert sample.place.tolist() == [recording + part * len(stores[0].recordings), frame]
-    from handloom.training.htt import TrainOptions, train_htt
+    from handloom.training.htt import train_htt
+    from handloom.training.options import HTTOptions
 
-    options = TrainOptions(**(OPTIONS | {"epochs": 1}))
+    options = HTTOptions(**(OPTIONS | {"epochs": 1}))
     assert train_htt([store, tmp_path / "more"], tmp_path / "r", options, TINY) == tmp_path / "r" / "model"
     with pytest.raises(InputError, match=r"data.stores.*begun with"):
         train_htt([store], tmp_path / "r", options, TINY)

@@ -30,9 +30,10 @@ def store(tmp_path_factory):
 
 
 def train(store, out, **options):
-    from handloom.training.htt import TrainOptions, train_htt
+    from handloom.training.htt import train_htt
+    from handloom.training.options import HTTOptions
 
-    return train_htt([store], out, TrainOptions(**(OPTIONS | options)), SMALL)
+    return train_htt([store], out, HTTOptions(**(OPTIONS | options)), SMALL)
 
 
 class FewFit:
@@ -81,7 +82,8 @@ TWO = """
 import json, os
 from pathlib import Path
 import torch
-from handloom.training.htt import TrainOptions, train_htt
+from handloom.training.htt import train_htt
+from handloom.training.options import HTTOptions
 from handloom.training.processes import Processes
 
 average, kept, told, rank = Processes.average, [], [], os.environ["RANK"]
@@ -93,7 +95,7 @@ def recorded(self, values):
         kept.append((before.tolist(), torch.cat([value.flatten() for value in values]).tolist()))
 
 Processes.average = recorded
-options = TrainOptions(batch_clips=2, **{options!r} | dict(preset="small"))
+options = HTTOptions(batch_clips=2, **{options!r} | dict(preset="small"))
 train_htt([Path({store!r})], Path({out!r}), options, {tiny!r}, progress=lambda *step: told.append(step))
 Path({out!r} + rank + ".json").write_text(json.dumps(dict(kept=kept, told=told)))
 """
@@ -101,7 +103,8 @@ TOO_LARGE = """
 import os
 from pathlib import Path
 import torch
-from handloom.training.htt import TrainOptions, train_htt
+from handloom.training.htt import train_htt
+from handloom.training.options import HTTOptions
 from handloom.training.stage import Forward
 
 forward = Forward.forward
@@ -112,7 +115,7 @@ def few_fit(module, inputs, valid, intrinsics):
     return forward(module, inputs, valid, intrinsics)
 
 Forward.forward = few_fit
-train_htt([Path({store!r})], Path({out!r}), TrainOptions(batch_clips=8, **{options!r}), {tiny!r})
+train_htt([Path({store!r})], Path({out!r}), HTTOptions(batch_clips=8, **{options!r}), {tiny!r})
 """
 
 

@@ -19,7 +19,8 @@ from handloom.models.ghtt_pose import PoseBlock
 from handloom.rows import Rows
 from handloom.training.action_samples import ActionSamples
 from handloom.training.ghtt_action import ActionForward, train_ghtt_action
-from handloom.training.motion_run import MotionOptions, stacked
+from handloom.training.motion_run import stacked
+from handloom.training.options import RunOptions
 
 EPOCHS, BATCH, AT_ONCE = 150, 4, 64
 
@@ -34,7 +35,7 @@ def measure_gestures(paths: Sequence[Path], pose: Path | None, epochs: int = EPO
     trained, tested = halves(recordings)
     folder = weights_folder(pose)
     with tempfile.TemporaryDirectory() as run:
-        options = MotionOptions(epochs=epochs, batch_clips=min(BATCH, _runs(trained)), device="cpu")
+        options = RunOptions(epochs=epochs, batch_clips=min(BATCH, _runs(trained)), device="cpu")
         weights = train_ghtt_action([], folder, Path(run), options, more=trained)
         assert weights is not None
         block = load_action_block(weights)

@@ -7,22 +7,12 @@ import tyro
 
 from handloom import __version__
 from handloom.cli.bench import bench
-from handloom.cli.capture import annotate, train_mvexonet
+from handloom.cli.capture import annotate
 from handloom.cli.data import check, datasets, prepare, simulate
-from handloom.cli.ego import train_hand_detector, train_svegonet
-from handloom.cli.image import train_ghtt_image
-from handloom.cli.learn import evaluate, export, import_weights, train_htt
-from handloom.cli.motion import (
-    camera_motion,
-    forecast,
-    recognise,
-    refine,
-    train_ghtt_action,
-    train_ghtt_pose,
-    train_posegpt,
-    train_verbs,
-)
+from handloom.cli.learn import evaluate, export, import_weights
+from handloom.cli.motion import camera_motion, forecast, recognise, refine
 from handloom.cli.reproduce import reproduce
+from handloom.cli.train import train
 from handloom.cli.video import info, track, view
 from handloom.errors import HandloomError
 
@@ -43,16 +33,6 @@ for verb in (
     forecast,
 ):
     app.command(verb)
-train = tyro.extras.SubcommandApp()
-train.command(name="htt")(train_htt)
-train.command(name="ghtt-pose")(train_ghtt_pose)
-train.command(name="ghtt-action")(train_ghtt_action)
-train.command(name="ghtt-image")(train_ghtt_image)
-train.command(name="posegpt")(train_posegpt)
-train.command(name="hand-detector")(train_hand_detector)
-train.command(name="svegonet")(train_svegonet)
-train.command(name="verbs")(train_verbs)
-train.command(name="mvexonet")(train_mvexonet)
 app.command(reproduce, name="reproduce", help="The papers' tables again, side by side with what was published.")
 app.command(name="camera-motion")(camera_motion)
 app.command(train, name="train", help="Train a network on stores; resumable.")

@@ -1,4 +1,4 @@
-"""Multi-camera captures: annotate, train the annotation network, its tables."""
+"""Multi-camera captures: annotate."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from handloom.annotate.options import AnnotateOptions
-from handloom.cli.machine import carry_out_training, cores, needing_torch, resumable
+from handloom.cli.machine import cores
 from handloom.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,101 +97,3 @@ def _review(done: "Annotated", out: Path, size: tuple[int, int] | None, host: st
         print(f"Review of labels: http://{host}:{server.server_address[1]}  (Ctrl-C ends it)", flush=True)
         with suppress(KeyboardInterrupt):
             server.serve_forever()
-
-
-def train_mvexonet(
-    data: Path,
-    out: Path,
-    preset: Literal["paper", "small"] = "small",
-    cameras: tuple[str, ...] = (),
-    crops: Path | None = None,
-    split: str = "train",
-    epochs: int | None = None,
-    batch_clips: int | None = None,
-    learning_rate: float | None = None,
-    precision: Literal["float32", "bfloat16"] | None = None,
-    seed: int = 0,
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
-    checkpoint_minutes: float = 5.0,
-    max_steps: int | None = None,
-) -> None:
-    """Train MVExoNet, the network of `annotate --network`, on hands that several cameras see; resumable.
-
-    Args:
-        data: A store with pictures of two cameras or more, and labels.
-        out: Folder of the run: settings, log.csv, curves.html, checkpoints, and in the end model/.
-        preset: paper, for a GPU; or small, for 2 CPU cores.
-        cameras: Names of those whose pictures are used; by default all.
-        crops: Folder for the hands that are cut once, which several runs may share; by default in the run.
-        split: Of the store.
-        epochs: Instead of the preset's.
-        batch_clips: Hands of a step, instead of the preset's.
-        learning_rate: Instead of the preset's.
-        precision: Of the network, instead of the preset's.
-        seed: Of all chance.
-        device: Where to compute.
-        checkpoint_minutes: Time between two checkpoints.
-        max_steps: End after so many steps, as if interrupted.
-    """
-    with needing_torch():
-        from handloom.training.mvexonet import MVExoNetOptions
-        from handloom.training.mvexonet import train_mvexonet as run_training
-
-    options = MVExoNetOptions(
-        preset, cameras, crops, split, seed, epochs, batch_clips, learning_rate, precision, device, checkpoint_minutes,
-        max_steps,
-    )  # fmt: skip
-    carry_out_training(
-        lambda **listeners: run_training(data, out, options, **listeners),
-        lambda weights: ("use it", f"handloom annotate ... --network {weights}"),
-    )
-
-
-def reproduce_annotation(
-    table: str,
-    /,
-    data: Path,
-    out: Path,
-    weights: Path | None = None,
-    preset: Literal["paper", "small"] = "small",
-    split: str = "test",
-    cameras: tuple[str, ...] = (),
-    crops: Path | None = None,
-    epochs: int | None = None,
-    box_shift: float = 0.12,
-    box_scale: float = 0.2,
-    box_both: float = 0.1,
-    seed: int = 0,
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
-) -> None:
-    """Score triangulation and MVExoNet's rounds on a store, beside the published numbers; killed, it can go on.
-
-    Args:
-        table: Its name.
-        data: The store that is scored.
-        out: Folder for the training, the table as .md and .json, and pictures like Figures 4 and 5.
-        weights: Folder of a trained MVExoNet; without, it is trained on the store's split "train". Table 3 needs it.
-        preset: Of the training.
-        split: That is scored; "all" for the whole store.
-        cameras: Names of those that are used; by default all.
-        crops: Folder for the hands that are cut once, which several runs may share; by default in out.
-        epochs: Of the training, instead of the preset's.
-        box_shift: How far the first boxes are off each way, in sides: standard deviation.
-        box_scale: How far the logarithms of their sides are off: standard deviation.
-        box_both: How often they hold both hands.
-        seed: Of all chance.
-        device: Where to compute.
-    """
-    with needing_torch():
-        from handloom.evaluation.rounds import BoxNoise
-        from handloom.reproduction.annotation import reproduce_annotation as run_table
-        from handloom.training.mvexonet import MVExoNetOptions
-    from handloom.terminal import print_text
-
-    options = MVExoNetOptions(preset, cameras, crops, seed=seed, epochs=epochs, device=device)
-    noise, scored = BoxNoise(box_shift, box_scale, box_both), None if split == "all" else split
-    measured = resumable(
-        table, lambda *listeners: run_table(table, data, out, options, weights, scored, noise, *listeners)
-    )
-    if measured is not None:
-        print_text(measured.as_markdown())

@@ -1,83 +1,15 @@
-"""Networks: train, evaluate, import-weights, export."""
+"""Trained networks: evaluate, import-weights, export."""
 
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
-from handloom.cli.machine import carry_out_training, needing_torch
+from handloom.cli.machine import needing_torch
 from handloom.errors import InputError
 from handloom.formats.weights_config import network_of
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-
-
-def train_htt(
-    data: tuple[Path, ...],
-    out: Path,
-    preset: Literal["paper", "small"] = "small",
-    camera: str | None = None,
-    split: str = "train",
-    behaviour: Literal["official", "paper"] = "official",
-    backbone_weights: Path | None = None,
-    backbone_from: Path | None = None,
-    start_from: Path | None = None,
-    features: Path | None = None,
-    epochs: int | None = None,
-    batch_clips: int | None = None,
-    learning_rate: float | None = None,
-    precision: Literal["float32", "bfloat16"] | None = None,
-    seed: int = 0,
-    device: Device = "auto",
-    workers: int = 1,
-    checkpoint_minutes: float = 5.0,
-    max_steps: int | None = None,
-) -> None:
-    """Train HTT on stores; killed at any moment, the same command goes on. Ctrl-C writes a checkpoint first.
-
-    Several GPUs: torchrun --nproc-per-node N -m handloom train htt ...
-
-    Args:
-        data: The stores; the network knows the classes of all.
-        out: Folder of the run: settings, log.csv, curves.html, checkpoints, and in the end model/.
-        preset: paper, as published, for a GPU and with --backbone-weights; or small, for 2 CPU cores and without.
-        camera: Whose pictures; by default the only camera, or H2O's on the head.
-        split: Of the stores.
-        behaviour: Of the released code, or of the paper where the two differ.
-        backbone_weights: ImageNet weights of the ResNet in torchvision's layout (.pth, .safetensors).
-        backbone_from: Folder of weights of a trained HTT, or of G-HTT's image estimator, whose backbone is frozen and
-            used; only the preset's last stage is trained.
-        start_from: Folder of weights of a trained HTT to go on from, on other recordings or classes; all stages are
-            trained.
-        features: Folder for the features of frozen backbones, which several runs may share; by default in the run.
-        epochs: Of every stage, instead of the preset's.
-        batch_clips: Clips of a step, over all processes, instead of the preset's.
-        learning_rate: Instead of the preset's.
-        precision: Instead of the preset's.
-        seed: Of all chance.
-        device: Where to compute.
-        workers: Processes that load pictures.
-        checkpoint_minutes: Time between two checkpoints.
-        max_steps: End after so many steps, as if interrupted.
-    """
-    with needing_torch():
-        from handloom.training.htt import TrainOptions
-        from handloom.training.htt import train_htt as run_training
-    from handloom.terminal import print_text
-
-    options = TrainOptions(
-        preset, camera, split, seed, behaviour, backbone_weights, backbone_from, start_from, features, epochs,
-        batch_clips, learning_rate, precision, device, workers, checkpoint_minutes, max_steps,
-    )  # fmt: skip
-    if preset == "paper" and backbone_weights is None and options.start is None:
-        print_text(
-            "Without --backbone-weights the ResNet starts from chance, and the preset paper keeps its "
-            "batch norms' statistics as they are: expect little. Give ImageNet weights, or use --preset small.\n"
-        )
-    carry_out_training(
-        lambda **listeners: run_training(data, out, options, **listeners),
-        lambda _: ("score it", f"handloom evaluate {out} --data ..."),
-    )
 
 
 def evaluate(

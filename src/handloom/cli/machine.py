@@ -5,10 +5,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from handloom.errors import MissingDependencyError
 from handloom.progress import Progress
+
+if TYPE_CHECKING:
+    from handloom.reproduction.tables import Measured
 
 Result = TypeVar("Result")
 
@@ -49,15 +52,24 @@ def resumable(what: str, run: Callable[[Progress, Callable[[], bool]], Result | 
     return result
 
 
-def carry_out_training(run: Callable[..., Path | None], then: Callable[[Path], tuple[str, str]] | None = None) -> None:
+def carry_out_training(run: Callable[..., Path | None], *then: tuple[str, str]) -> None:
     """Carry out a training, and say where its weights are.
 
     Args:
         run: the training, which takes `progress` and `should_stop`.
-        then: from the weights, what to do next.
+        then: what to do next, and how.
     """
     from handloom.terminal import print_rows
 
     weights = resumable("Training", lambda progress, stop: run(progress=progress, should_stop=stop))
     if weights is not None:
-        print_rows("Training finished", [("weights", str(weights)), *([then(weights)] if then else [])])
+        print_rows("Training finished", [("weights", str(weights)), *then])
+
+
+def carry_out_table(table: str, run: Callable[[Progress, Callable[[], bool]], "Measured | None"]) -> None:
+    """Measure a table of a paper, and print it; `run` as in `resumable`."""
+    from handloom.terminal import print_text
+
+    measured = resumable(table, run)
+    if measured is not None:
+        print_text(measured.as_markdown())

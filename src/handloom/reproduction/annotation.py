@@ -20,7 +20,8 @@ from handloom.progress import Progress, named, silent
 from handloom.reproduction.annotation_pictures import write_one_pose, write_rounds
 from handloom.reproduction.annotation_tables import TABLES
 from handloom.reproduction.tables import Measured
-from handloom.training.mvexonet import CROPS, MVExoNetOptions, train_mvexonet
+from handloom.training.mvexonet import CROPS, train_mvexonet
+from handloom.training.options import MVExoNetOptions
 from handloom.training.processes import require_one_process
 
 RUN, ROUNDS_PNG, POSE_PNG = "run", "rounds.png", "one-pose.png"

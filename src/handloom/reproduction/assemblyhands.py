@@ -26,8 +26,10 @@ from handloom.formats.atomic import json_text, write_text
 from handloom.formats.text_files import parse_json, read_text
 from handloom.progress import Progress, named, silent
 from handloom.reproduction.tables import Column, Effect, Measured, Row, Setting, Table
+from handloom.training.options import EgoOptions
 from handloom.training.processes import require_one_process
-from handloom.training.svegonet import EgoOptions, train_svegonet
+from handloom.training.svegonet import train_svegonet
+from handloom.training.svegonet_recipe import chosen_preset
 
 RUN, CROPS = "run", "crops"
 M, A, BOTH = "M", "A", "M+A"
@@ -96,7 +98,7 @@ def reproduce_table4(
     scores: dict[str, dict[str, Any]] = {}
     for kind in _PAPER:
         told = named(progress, kind)
-        epochs = options.chosen.recipe.epochs
+        epochs = chosen_preset(options).recipe.epochs
         if options.preset == "small":
             share = _frames(store, trained[kind]) / _frames(store, trained[BOTH])
             epochs = max(1, round(epochs / share))

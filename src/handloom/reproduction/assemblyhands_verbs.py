@@ -23,7 +23,7 @@ from handloom.models.verb_classifier import VerbClassifier, VerbClassifierConfig
 from handloom.progress import Progress, named, silent
 from handloom.reproduction.tables import Column, Effect, Measured, Row, Setting, Table, Values
 from handloom.skeleton import WRIST
-from handloom.training.motion_run import MotionOptions
+from handloom.training.options import RunOptions
 from handloom.training.verbs import train_verbs
 from handloom.view.verbs import write_verbs
 
@@ -45,7 +45,7 @@ Source = Callable[[Sequence[MotionRecording]], Poses]
 def reproduce_verbs(
     data: Sequence[Path],
     out: Path,
-    options: MotionOptions,
+    options: RunOptions,
     split: str = "test",
     poses: Mapping[str, Path] | None = None,
     progress: Progress = silent,
@@ -163,7 +163,7 @@ def _notes(
     scores: Mapping[str, Mapping[str, Any]],
     rows: Sequence[str],
     stand_ins: set[str],
-    options: MotionOptions,
+    options: RunOptions,
 ) -> tuple[str, ...]:
     device = choose_device(options.device)
     hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} CPU cores"

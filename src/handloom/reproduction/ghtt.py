@@ -36,7 +36,7 @@ from handloom.reproduction.setting import setting_of
 from handloom.training.ghtt_action import train_ghtt_action
 from handloom.training.ghtt_pose import train_ghtt_pose
 from handloom.training.motion_recogniser import train_motion_recogniser
-from handloom.training.motion_run import MotionOptions
+from handloom.training.options import RunOptions
 from handloom.training.posegpt import train_posegpt
 from handloom.training.processes import require_one_process
 
@@ -87,7 +87,7 @@ def reproduce_ghtt(
     name: str,
     data: Sequence[Path],
     out: Path,
-    options: MotionOptions,
+    options: RunOptions,
     split: str = "test",
     most_windows: int | None = None,
     progress: Progress = silent,
@@ -170,7 +170,7 @@ def _described(
     return f"{names}; {len(windows)} windows of the split {split!r}, {len(recordings)} recordings of {subjects} people"
 
 
-def _epochs(options: MotionOptions) -> str:
+def _epochs(options: RunOptions) -> str:
     return "" if options.epochs is None else f" with {options.epochs} epochs of every network"
 
 
@@ -178,7 +178,7 @@ def _train(
     network: str,
     data: Sequence[Path],
     out: Path,
-    options: MotionOptions,
+    options: RunOptions,
     progress: Progress,
     should_stop: Callable[[], bool],
 ) -> Path | None:

@@ -36,11 +36,11 @@ from handloom.reproduction.tables import Measured
 from handloom.skeleton import HANDS
 from handloom.training.features import backbone_digest
 from handloom.training.ghtt_action import train_ghtt_action
-from handloom.training.ghtt_image import ImageOptions, train_ghtt_image
+from handloom.training.ghtt_image import train_ghtt_image
 from handloom.training.ghtt_image_recipe import PRESETS
 from handloom.training.ghtt_pose import train_ghtt_pose
-from handloom.training.htt import FEATURES, TrainOptions, train_htt
-from handloom.training.motion_run import MotionOptions
+from handloom.training.htt import FEATURES, train_htt
+from handloom.training.options import HTTOptions, ImageOptions, RunOptions
 from handloom.training.processes import require_one_process
 
 NAME = "ghtt-table1"
@@ -125,7 +125,7 @@ def _train(
     should_stop: Callable[[], bool],
 ) -> tuple[Path, Path, Path, Path] | None:
     """Weights of F, P, A and HTT, trained where they are not given; None if it ended early."""
-    motion = MotionOptions(options.preset, seed=options.seed, epochs=options.epochs, device=options.device)
+    motion = RunOptions(options.preset, seed=options.seed, epochs=options.epochs, device=options.device)
 
     def told(name: str) -> dict[str, Any]:
         return {"progress": named(progress, name), "should_stop": should_stop}
@@ -138,7 +138,7 @@ def _train(
     action = _model(trained.action) or train_ghtt_action([data], block, out / "action", motion, **told("A"))
     if image is None or action is None:
         return None
-    recogniser = TrainOptions(
+    recogniser = HTTOptions(
         preset=options.preset,
         camera=htt_view,
         seed=options.seed,

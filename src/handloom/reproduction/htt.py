@@ -21,7 +21,8 @@ from handloom.reproduction.htt_tables import FULL, TABLES
 from handloom.reproduction.known_features import known_features
 from handloom.reproduction.setting import setting_of
 from handloom.reproduction.tables import Measured
-from handloom.training.htt import FEATURES, TrainOptions, config_for, train_htt
+from handloom.training.htt import FEATURES, config_for, train_htt
+from handloom.training.options import HTTOptions
 from handloom.training.processes import require_one_process
 from handloom.training.recipe import PRESETS
 
@@ -32,7 +33,7 @@ def reproduce_htt(
     name: str,
     data: Path,
     out: Path,
-    options: TrainOptions | None = None,
+    options: HTTOptions | None = None,
     split: str = "test",
     progress: Progress = silent,
     should_stop: Callable[[], bool] = lambda: False,
@@ -58,7 +59,7 @@ def reproduce_htt(
     Raises:
         InputError: the paper has no such table for the hands of the store; settings that differ from those begun.
     """
-    options = options or TrainOptions()
+    options = options or HTTOptions()
     require_one_process("a table")
     store = Store(data)
     hands = len(config_for([store]).hands)
@@ -100,7 +101,7 @@ def reproduce_htt(
     return measured
 
 
-def _notes(data: str, options: TrainOptions, shared: bool) -> tuple[str, ...]:
+def _notes(data: str, options: HTTOptions, shared: bool) -> tuple[str, ...]:
     notes = [
         "The paper's numbers are of real recordings and cannot be compared one by one with those of other data; what "
         "can is how the rows differ.",

@@ -26,7 +26,8 @@ from handloom.training.ghtt_recipe import ACTION_PRESETS, MotionRecipe
 from handloom.training.ghtt_samples import feature_statistics
 from handloom.training.label_tables import label_table
 from handloom.training.loop import Loop, LossTerms
-from handloom.training.motion_run import MotionOptions, about_stores, on_device, split_or_none, stacked
+from handloom.training.motion_run import about_stores, on_device, split_or_none, stacked
+from handloom.training.options import RunOptions
 from handloom.training.processes import local_device, processes
 from handloom.training.run_folder import RunFolder
 
@@ -115,7 +116,7 @@ def train_ghtt_action(
     data: Sequence[Path],
     pose: Path,
     out: Path,
-    options: MotionOptions | None = None,
+    options: RunOptions | None = None,
     level: Literal["mid", "pose"] = "mid",
     labels: Path | None = None,
     changes: Mapping[str, Any] | None = None,
@@ -145,7 +146,7 @@ def train_ghtt_action(
         InputError: no such store or weights, no labels, no vector for one, or the folder holds another training.
         TrainingError: a loss is not finite.
     """
-    options = options or MotionOptions()
+    options = options or RunOptions()
     block = load_pose_block(pose)
     stores = open_stores(data)
     recordings = [*stored_motions(stores, options.split), *more]

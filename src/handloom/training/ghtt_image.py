@@ -28,7 +28,8 @@ from handloom.training.htt_loss import HAND_TERMS, hand_terms
 from handloom.training.image_samples import frame_places, joined_views, object_places
 from handloom.training.label_tables import label_table
 from handloom.training.loop import LossTerms
-from handloom.training.motion_run import VALIDATION, MotionOptions
+from handloom.training.motion_run import VALIDATION
+from handloom.training.options import ImageOptions
 from handloom.training.picture_stage import PictureStage
 from handloom.training.precision import arithmetic
 from handloom.training.processes import Processes, local_device, processes
@@ -38,23 +39,6 @@ from handloom.video import file_digest
 
 FRAMES, OBJECTS = "1-frames", "2-objects"
 MOST_VALIDATED = 128
-
-
-@dataclass(frozen=True)
-class ImageOptions(MotionOptions):
-    """How F and E^PO are trained.
-
-    Attributes:
-        cameras: whose pictures; by default all that are pinholes.
-        labels: table of text embeddings of the objects, or `TEXT`; by default those of `label_vectors`.
-        backbone_weights: ImageNet weights of the ResNet in torchvision's layout.
-        workers: processes that load pictures.
-    """
-
-    cameras: tuple[str, ...] = ()
-    labels: Path | None = None
-    backbone_weights: Path | None = None
-    workers: int = 1
 
 
 class ImageForward(nn.Module):
@@ -233,9 +217,7 @@ class _Run:
             about=about,
             device=self.device,
             processes=self.processes,
-            options=replace(
-                options.loop(self.processes, named(self.progress, "frames"), self.should_stop), workers=options.workers
-            ),
+            options=options.loop(self.processes, named(self.progress, "frames"), self.should_stop, options.workers),
         ).run()
         return folder.finished
 

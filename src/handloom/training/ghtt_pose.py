@@ -23,7 +23,8 @@ from handloom.training.ghtt_loss import POSE_WEIGHTS, PoseLoss, pose_loss
 from handloom.training.ghtt_recipe import POSE_PRESETS, MotionRecipe
 from handloom.training.ghtt_samples import PoseSample, PoseSamples, feature_statistics
 from handloom.training.loop import Loop, LossTerms
-from handloom.training.motion_run import MotionOptions, about_stores, on_device, split_or_none, stacked
+from handloom.training.motion_run import about_stores, on_device, split_or_none, stacked
+from handloom.training.options import RunOptions
 from handloom.training.processes import local_device, processes
 from handloom.training.run_folder import RunFolder
 
@@ -118,7 +119,7 @@ class PoseStage(Loop):
 def train_ghtt_pose(
     data: Sequence[Path],
     out: Path,
-    options: MotionOptions | None = None,
+    options: RunOptions | None = None,
     changes: Mapping[str, Any] | None = None,
     progress: Progress = silent,
     should_stop: Callable[[], bool] = lambda: False,
@@ -144,7 +145,7 @@ def train_ghtt_pose(
         InputError: no such store, no motion in it, weights of another shape, or the folder holds another training.
         TrainingError: a loss is not finite.
     """
-    options = options or MotionOptions()
+    options = options or RunOptions()
     preset = POSE_PRESETS[options.preset]
     config = replace(preset.config, frame_rate=FRAME_RATE, **(changes or {}))
     recipe = options.applied(preset.recipe)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -23,33 +22,14 @@ from handloom.training.hand_detector_loss import TERMS, hand_detector_loss
 from handloom.training.hand_detector_recipe import HAND_DETECTOR_PRESETS, HandDetectorRecipe
 from handloom.training.hand_detector_samples import DetectorSample, DetectorSamples
 from handloom.training.loop import Loop, LossTerms, running_statistics
-from handloom.training.motion_run import VALIDATION, MotionOptions, about_stores, on_device, stacked
+from handloom.training.motion_run import VALIDATION, about_stores, on_device, stacked
+from handloom.training.options import HandDetectorOptions
 from handloom.training.precision import arithmetic
 from handloom.training.processes import local_device, processes
 from handloom.training.run_folder import RunFolder
 
 PICTURES = "pictures"
 MOST_VALIDATED = 512
-
-
-@dataclass(frozen=True)
-class HandDetectorOptions(MotionOptions):
-    """How the detector is trained.
-
-    Attributes:
-        cameras: whose pictures; by default all that the stores have.
-        pictures: folder for the scaled pictures, which several runs may share; by default in the run.
-        frame_step: instead of the preset's.
-    """
-
-    cameras: tuple[str, ...] = ()
-    pictures: Path | None = None
-    frame_step: int | None = None
-
-    @property
-    def recipe(self) -> HandDetectorRecipe:
-        """The preset's, with what is given here."""
-        return self.applied(HAND_DETECTOR_PRESETS[self.preset].recipe, "frame_step")
 
 
 @dataclass(eq=False)
@@ -134,16 +114,15 @@ def train_hand_detector(
         TrainingError: a loss is not finite.
     """
     options = options or HandDetectorOptions()
-    config, recipe = HAND_DETECTOR_PRESETS[options.preset].config, options.recipe
+    preset = HAND_DETECTOR_PRESETS[options.preset]
+    config, recipe = preset.config, options.applied(preset.recipe, "frame_step")
     if not data:
         raise InputError("a detector is trained on one store or more; give them with --data")
     stores, folder = [Store(path) for path in data], RunFolder(out)
     cameras = cameras_of_stores(stores, options.cameras)
     device = local_device(choose_device(options.device))
     with processes(device) as shared:
-        about: dict[str, Any] = options.about(
-            config, recipe, about_stores(stores, options.split) | {"cameras": cameras}, shared
-        )
+        about = options.about(config, recipe, about_stores(stores, options.split) | {"cameras": cameras}, shared)
         if folder.finished:
             folder.begin(about)
             return folder.model

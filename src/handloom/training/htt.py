@@ -1,9 +1,9 @@
 """`handloom train htt`: a preset's stages, one after the other, on one or several stores."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -13,7 +13,6 @@ from handloom.datasets.loader import ClipDataset
 from handloom.datasets.store import Store
 from handloom.datasets.store_digest import store_digest
 from handloom.errors import InputError
-from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_torch import choose_device
 from handloom.formats.weights import WEIGHTS, load_pretrained, read_tensors, save_pretrained
 from handloom.formats.weights_config import network_of
@@ -23,11 +22,11 @@ from handloom.progress import Progress, named, silent
 from handloom.skeleton import HANDS
 from handloom.training.backbone import load_backbone
 from handloom.training.features import FeatureSamples, FeatureStore
-from handloom.training.loop import LoopOptions
+from handloom.training.options import HTTOptions
 from handloom.training.processes import Processes, local_device, processes
 from handloom.training.recipe import PRESETS, Recipe
 from handloom.training.recipe import Stage as StageRecipe
-from handloom.training.run_folder import MODEL, RunFolder, described
+from handloom.training.run_folder import MODEL, RunFolder
 from handloom.training.samples import JoinedSamples, PictureSamples, require_labels
 from handloom.training.stage import Stage
 from handloom.video import file_digest
@@ -36,57 +35,10 @@ FEATURES = "features"
 VALIDATION = "val"
 
 
-@dataclass(frozen=True)
-class TrainOptions:
-    """What is trained, on what, and how.
-
-    Attributes:
-        preset: `paper` as published (for a GPU), or `small` for 2 CPU cores.
-        camera: whose pictures; by default the only camera, or H2O's on the head.
-        split: of the stores that is trained on.
-        seed: of all chance.
-        behaviour: of the released code, or of the paper where the two differ.
-        backbone_weights: ImageNet weights in torchvision's layout (.pth or .safetensors) for the ResNet.
-        backbone_from: weights of a trained HTT, or of G-HTT's image estimator, whose backbone is taken and frozen; only
-            the last stage is trained.
-        start_from: weights of a trained HTT that the first stage starts from, as far as they fit, and not from chance.
-        features: folder for features of frozen backbones, shared by several runs; by default in the run's folder.
-        epochs: instead of the preset's, for every stage.
-        batch_clips, learning_rate, precision: instead of the preset's, for every stage.
-        device: auto, cpu, cuda or mps.
-        workers: processes that load pictures.
-        checkpoint_minutes: between two checkpoints.
-        max_steps: end after so many steps, as if interrupted.
-    """
-
-    preset: Literal["paper", "small"] = "small"
-    camera: str | None = None
-    split: str = "train"
-    seed: int = 0
-    behaviour: Literal["official", "paper"] = "official"
-    backbone_weights: Path | None = None
-    backbone_from: Path | None = None
-    start_from: Path | None = None
-    features: Path | None = None
-    epochs: int | None = None
-    batch_clips: int | None = None
-    learning_rate: float | None = None
-    precision: Literal["float32", "bfloat16"] | None = None
-    device: Device = "auto"
-    workers: int = 1
-    checkpoint_minutes: float = 5.0
-    max_steps: int | None = None
-
-    @property
-    def start(self) -> Path | None:
-        """Weights of a trained HTT that the first stage takes over."""
-        return self.backbone_from or self.start_from
-
-
 def train_htt(
     data: Sequence[Path],
     out: Path,
-    options: TrainOptions | None = None,
+    options: HTTOptions | None = None,
     changes: Mapping[str, Any] | None = None,
     progress: Progress = silent,
     should_stop: Callable[[], bool] = lambda: False,
@@ -108,7 +60,7 @@ def train_htt(
         InputError: no such store, missing labels, two weights to start from, or the folder holds another training.
         TrainingError: a loss is not finite, or memory does not suffice.
     """
-    options = options or TrainOptions()
+    options = options or HTTOptions()
     if options.start_from is not None and options.backbone_from is not None:
         raise InputError("give weights to go on from, or a backbone to freeze, not both")
     preset = PRESETS[options.preset]
@@ -154,7 +106,7 @@ class _Run:
     recipe: Recipe
     run: Path
     folder: RunFolder
-    options: TrainOptions
+    options: HTTOptions
     device: torch.device
     processes: Processes
     progress: Progress
@@ -182,13 +134,7 @@ class _Run:
             about=self.about(start),
             device=self.device,
             processes=self.processes,
-            options=LoopOptions(
-                workers=self.options.workers,
-                checkpoint_minutes=self.options.checkpoint_minutes,
-                stop_after_steps=self.options.max_steps,
-                should_stop=self.should_stop,
-                progress=self.progress if self.processes.leads else silent,
-            ),
+            options=self.options.loop(self.processes, self.progress, self.should_stop, self.options.workers),
         )
         stage.run()
         return self.folder.finished
@@ -225,19 +171,15 @@ class _Run:
 
     def about(self, start: Path | None) -> dict[str, Any]:
         """All that the weights depend on."""
-        return {
-            "model": described(self.config),
-            "recipe": described(self.recipe),
-            "data": {
-                "stores": [store_digest(view.store) for view in self.views],
-                "cameras": [view.camera for view in self.views],
-                "split": self.options.split,
-            },
-            "seed": self.options.seed,
-            "backbone_weights": _content(self.options.backbone_weights),
-            "start": None if start is None else _content(self.options.start) or "the stage before",
-            "processes": self.processes.count,
+        data = {
+            "stores": [store_digest(view.store) for view in self.views],
+            "cameras": [view.camera for view in self.views],
+            "split": self.options.split,
         }
+        about = self.options.about(self.config, self.recipe, data, self.processes)
+        about["backbone_weights"] = _content(self.options.backbone_weights)
+        about["start"] = None if start is None else _content(self.options.start) or "the stage before"
+        return about
 
 
 def config_for(stores: Sequence[Store]) -> HTTConfig:
@@ -292,17 +234,14 @@ def take_over(model: HTT, start: Path, backbone_only: bool) -> None:
     model.load_state_dict(ours | fitting)
 
 
-def _recipe(recipe: Recipe, options: TrainOptions) -> Recipe:
-    given = {name: getattr(options, name) for name in ("epochs", "batch_clips", "learning_rate", "precision")}
-    changes = {name: value for name, value in given.items() if value is not None}
+def _recipe(recipe: Recipe, options: HTTOptions) -> Recipe:
+    recipe = options.applied(recipe, "precision")
     if options.epochs is not None:
-        changes["steps"] = None
-    if options.backbone_from is not None:
-        changes["freeze_backbone"] = True
-    return replace(recipe, **changes)
+        recipe = replace(recipe, steps=None)
+    return replace(recipe, freeze_backbone=True) if options.backbone_from is not None else recipe
 
 
-def _about(views: Sequence[View], options: TrainOptions, stages: tuple[StageRecipe, ...]) -> dict[str, Any]:
+def _about(views: Sequence[View], options: HTTOptions, stages: tuple[StageRecipe, ...]) -> dict[str, Any]:
     named = (f"{store.layout.dataset}, {store.root.name}, camera {camera}" for store, camera in views)
     return {
         "data": f"{'; '.join(named)}; split {options.split}",
@@ -310,7 +249,7 @@ def _about(views: Sequence[View], options: TrainOptions, stages: tuple[StageReci
         "preset": options.preset,
         "behaviour": options.behaviour,
         "seed": options.seed,
-        "stages": {stage.name: described(stage.recipe) for stage in stages},
+        "stages": {stage.name: asdict(stage.recipe) for stage in stages},
     }
 
 

@@ -3,7 +3,7 @@
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -15,8 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 from handloom.datasets.sampler import epoch_order, rank_share
 from handloom.errors import TrainingError
 from handloom.formats.weights import save_pretrained
-from handloom.progress import Progress, silent
 from handloom.training.checkpoint import Place, load_checkpoint, save_checkpoint
+from handloom.training.options import LoopOptions
 from handloom.training.processes import Processes
 from handloom.training.run_folder import CURVES, LOG, RunFolder
 from handloom.training.schedule import Schedule, learning_rate
@@ -35,25 +35,6 @@ class LossTerms(NamedTuple):
     def means(self) -> Float[Tensor, "terms"]:
         """The terms, each in its own unit; 0 where nothing was labelled."""
         return self.sums / self.counts.clamp(min=1)
-
-
-@dataclass(frozen=True)
-class LoopOptions:
-    """How a stage is carried out; nothing here changes what comes out.
-
-    Attributes:
-        workers: processes that load pictures.
-        checkpoint_minutes: between two checkpoints.
-        stop_after_steps: end early, as if killed; the next run goes on there.
-        should_stop: asked after every step; True ends the stage with a checkpoint.
-        progress: told of every step.
-    """
-
-    workers: int = 0
-    checkpoint_minutes: float = 5.0
-    stop_after_steps: int | None = None
-    should_stop: Callable[[], bool] = lambda: False
-    progress: Progress = silent
 
 
 @dataclass(eq=False)

@@ -20,7 +20,8 @@ from handloom.training.ghtt_loss import label_loss
 from handloom.training.ghtt_recipe import RECOGNISER_PRESETS
 from handloom.training.ghtt_samples import feature_statistics
 from handloom.training.loop import LossTerms
-from handloom.training.motion_run import MotionOptions, about_stores, on_device
+from handloom.training.motion_run import about_stores, on_device
+from handloom.training.options import RunOptions
 from handloom.training.posegpt import MotionSample, MotionSamples, MotionStage
 from handloom.training.processes import local_device, processes
 from handloom.training.run_folder import RunFolder
@@ -67,7 +68,7 @@ class RecogniserStage(MotionStage):
 def train_motion_recogniser(
     data: Sequence[Path],
     out: Path,
-    options: MotionOptions | None = None,
+    options: RunOptions | None = None,
     progress: Progress = silent,
     should_stop: Callable[[], bool] = lambda: False,
     changes: dict[str, Any] | None = None,
@@ -78,7 +79,7 @@ def train_motion_recogniser(
         InputError: no such store, no labels, or the folder holds another training.
         TrainingError: a loss is not finite.
     """
-    options = options or MotionOptions()
+    options = options or RunOptions()
     stores = open_stores(data)
     recordings = stored_motions(stores, options.split)
     actions, _ = action_vocabulary(recordings)

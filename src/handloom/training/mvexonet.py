@@ -1,9 +1,8 @@
 """`handloom train mvexonet`: the annotation network on hands that several cameras see and somebody has labelled."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,54 +15,18 @@ from handloom.errors import InputError
 from handloom.estimators.htt_torch import choose_device
 from handloom.models.mvexonet import Joints, MVExoNet, ViewJoints, Views, triangulated
 from handloom.progress import Progress, silent
-from handloom.training.loop import Loop, LoopOptions, LossTerms, running_statistics
+from handloom.training.loop import Loop, LossTerms, running_statistics
 from handloom.training.motion_run import VALIDATION, about_stores, on_device, stacked
 from handloom.training.mvexonet_loss import TERMS, mvexonet_loss
 from handloom.training.mvexonet_recipe import MVEXONET_PRESETS, MVExoNetRecipe
 from handloom.training.mvexonet_samples import HandSample, HandSamples
+from handloom.training.options import MVExoNetOptions
 from handloom.training.precision import arithmetic
 from handloom.training.processes import local_device, processes
-from handloom.training.run_folder import RunFolder, described
+from handloom.training.run_folder import RunFolder
 
 CROPS = "crops"
 MOST_VALIDATED = 128
-
-
-@dataclass(frozen=True)
-class MVExoNetOptions:
-    """How MVExoNet is trained.
-
-    Attributes:
-        preset: `paper` for a GPU, or `small` for 2 CPU cores.
-        cameras: whose pictures; by default all that the store has.
-        crops: folder for the hands that are cut once, which several runs may share; by default in the run.
-        split: of the store.
-        seed: of all chance.
-        epochs, batch_clips, learning_rate, precision: instead of the preset's; a clip is one hand.
-        device: auto, cpu, cuda or mps.
-        checkpoint_minutes: between two checkpoints.
-        max_steps: end after so many steps, as if interrupted.
-    """
-
-    preset: Literal["paper", "small"] = "small"
-    cameras: tuple[str, ...] = ()
-    crops: Path | None = None
-    split: str = "train"
-    seed: int = 0
-    epochs: int | None = None
-    batch_clips: int | None = None
-    learning_rate: float | None = None
-    precision: Literal["float32", "bfloat16"] | None = None
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    checkpoint_minutes: float = 5.0
-    max_steps: int | None = None
-
-    @property
-    def recipe(self) -> MVExoNetRecipe:
-        """The preset's, with what is given here."""
-        given = {name: getattr(self, name) for name in ("epochs", "batch_clips", "learning_rate", "precision")}
-        changes = {name: value for name, value in given.items() if value is not None}
-        return replace(MVEXONET_PRESETS[self.preset].recipe, **changes)
 
 
 class MVExoNetForward(nn.Module):
@@ -181,21 +144,16 @@ def train_mvexonet(
         TrainingError: a loss is not finite.
     """
     options = options or MVExoNetOptions()
-    preset, recipe = MVEXONET_PRESETS[options.preset], options.recipe
+    preset = MVEXONET_PRESETS[options.preset]
+    config, recipe = preset.config, options.applied(preset.recipe, "precision")
     store = Store(data)
     if not store.layout.pictures:
         raise InputError(f"{data} is a store of poses alone; MVExoNet is trained on pictures")
-    config, folder = preset.config, RunFolder(out)
+    folder = RunFolder(out)
     device = local_device(choose_device(options.device))
     with processes(device) as shared:
-        about: dict[str, Any] = {
-            "model": described(config),
-            "recipe": described(recipe),
-            "data": about_stores([store], options.split)
-            | {"cameras": list(options.cameras), "kept_px": preset.kept_px},
-            "seed": options.seed,
-            "processes": shared.count,
-        }
+        seen = {"cameras": list(options.cameras), "kept_px": preset.kept_px}
+        about = options.about(config, recipe, about_stores([store], options.split) | seen, shared)
         if folder.finished:
             folder.begin(about)
             return folder.model
@@ -221,12 +179,7 @@ def train_mvexonet(
             about=about,
             device=device,
             processes=shared,
-            options=LoopOptions(
-                checkpoint_minutes=options.checkpoint_minutes,
-                stop_after_steps=options.max_steps,
-                should_stop=should_stop,
-                progress=progress if shared.leads else silent,
-            ),
+            options=options.loop(shared, progress, should_stop),
         )
         stage.run()
         return folder.model if folder.finished else None

@@ -23,7 +23,8 @@ from handloom.training.ghtt_loss import counted_l1
 from handloom.training.ghtt_recipe import POSEGPT_PRESETS, MotionRecipe
 from handloom.training.ghtt_samples import counted, feature_statistics
 from handloom.training.loop import Loop, LossTerms
-from handloom.training.motion_run import MotionOptions, about_stores, on_device, padded, stacked
+from handloom.training.motion_run import about_stores, on_device, padded, stacked
+from handloom.training.options import RunOptions
 from handloom.training.processes import Processes, local_device, processes
 from handloom.training.run_folder import MODEL, RunFolder
 
@@ -180,7 +181,7 @@ class WordsStage(MotionStage):
 def train_posegpt(
     data: Sequence[Path],
     out: Path,
-    options: MotionOptions | None = None,
+    options: RunOptions | None = None,
     changes: Mapping[str, Any] | None = None,
     progress: Progress = silent,
     should_stop: Callable[[], bool] = lambda: False,
@@ -202,7 +203,7 @@ def train_posegpt(
         InputError: no such store, no labels, or the folder holds another training.
         TrainingError: a loss is not finite.
     """
-    options = options or MotionOptions()
+    options = options or RunOptions()
     preset = POSEGPT_PRESETS[options.preset]
     stores = open_stores(data)
     recordings = stored_motions(stores, options.split)
@@ -250,7 +251,7 @@ def train_posegpt(
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    options: MotionOptions
+    options: RunOptions
     data: dict[str, Any]
     processes: Processes
     progress: Progress

@@ -1,7 +1,7 @@
 """The folder of one stage of training: what is trained, its log, its checkpoints, the result."""
 
 import csv
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +81,6 @@ class RunFolder:
             epoch = place.step / steps_per_epoch
             row = [f"{values[name]:.6g}" if name in values else "" for name in names]
             writer.writerow([place.step, f"{epoch:.4f}", f"{place.wall_s:.1f}", split, *row])
-
-
-def described(value: Any) -> dict[str, Any]:
-    """The fields of a settings dataclass, as they stand in the folder."""
-    return asdict(value)
 
 
 def _differences(begun: Any, wanted: Any, name: str = "") -> list[str]:

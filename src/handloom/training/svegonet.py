@@ -1,9 +1,8 @@
 """`handloom train svegonet`: InterNet on single hands out of the egocentric cameras of a store."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,66 +12,22 @@ from torch import Tensor, nn
 from handloom.datasets.hand_crops import Subset, ego_cameras, numbers_of, read_hand_crops
 from handloom.datasets.store import Store
 from handloom.datasets.store_digest import store_digest
-from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_torch import choose_device
 from handloom.models.internet import CELL_PX, InterNet, InterNetConfig, InterNetOutput, internet_loss, joints_of
 from handloom.models.resnet import ResNet
 from handloom.progress import Progress, silent
 from handloom.training.backbone import load_backbone
-from handloom.training.loop import Loop, LoopOptions, LossTerms, running_statistics
+from handloom.training.loop import Loop, LossTerms, running_statistics
+from handloom.training.options import EgoOptions
 from handloom.training.precision import arithmetic
-from handloom.training.processes import Processes, local_device, processes
-from handloom.training.run_folder import RunFolder, described
-from handloom.training.svegonet_recipe import PRESETS, EgoPreset, EgoRecipe, as_released
+from handloom.training.processes import local_device, processes
+from handloom.training.run_folder import RunFolder
+from handloom.training.svegonet_recipe import EgoRecipe, chosen_preset
 from handloom.training.svegonet_samples import WIDER, EgoSample, EgoSamples
 from handloom.video import file_digest
 
 VALIDATION, CROPS = "val", "crops"
 MOST_VALIDATED = 1024
-
-
-@dataclass(frozen=True)
-class EgoOptions:
-    """What is trained, on what, and how.
-
-    Attributes:
-        preset: `paper` (ResNet-50, 256 px, for a GPU), or `small` for 2 CPU cores.
-        behaviour: of the paper, or of the released toolkit ("official").
-        cameras: whose pictures; by default all that move.
-        split: of the store.
-        crops: folder for crops of pictures, which several runs may share; by default in the run's folder.
-        backbone_weights: ImageNet weights of the ResNet in torchvision's layout.
-        seed: of all chance.
-        epochs, batch_clips, learning_rate, frame_step: instead of the preset's.
-        device: auto, cpu, cuda or mps.
-        checkpoint_minutes: between two checkpoints.
-        max_steps: end after so many steps, as if interrupted.
-    """
-
-    preset: Literal["paper", "small"] = "small"
-    behaviour: Literal["paper", "official"] = "paper"
-    cameras: tuple[str, ...] = ()
-    split: str = "train"
-    crops: Path | None = None
-    backbone_weights: Path | None = None
-    seed: int = 0
-    epochs: int | None = None
-    batch_clips: int | None = None
-    learning_rate: float | None = None
-    frame_step: int | None = None
-    device: Device = "auto"
-    checkpoint_minutes: float = 5.0
-    max_steps: int | None = None
-
-    @property
-    def chosen(self) -> EgoPreset:
-        """The preset with all that is given here."""
-        preset = PRESETS[self.preset]
-        if self.behaviour == "official":
-            preset = as_released(preset)
-        given = {name: getattr(self, name) for name in ("epochs", "batch_clips", "learning_rate", "frame_step")}
-        changes = {name: value for name, value in given.items() if value is not None}
-        return replace(preset, recipe=replace(preset.recipe, **changes))
 
 
 @dataclass(eq=False)
@@ -196,7 +151,8 @@ def train_svegonet(
         TrainingError: a loss is not finite.
     """
     options = options or EgoOptions()
-    config, recipe = options.chosen.config, options.chosen.recipe
+    preset = chosen_preset(options)
+    config, recipe = preset.config, preset.recipe
     store = Store(data)
     cameras = ego_cameras(store, options.cameras)
     if subsets is None:
@@ -204,7 +160,15 @@ def train_svegonet(
     folder, place = RunFolder(out), options.crops or out / CROPS
     device = local_device(choose_device(options.device))
     with processes(device) as shared:
-        about = _about(store, cameras, options, subsets, shared)
+        weights = options.backbone_weights
+        data_about = {
+            "store": store_digest(store),
+            "cameras": list(cameras),
+            "split": options.split,
+            "subsets": [asdict(subset) for subset in subsets],
+        }
+        about = options.about(config, recipe, data_about, shared)
+        about["backbone_weights"] = None if weights is None else file_digest(weights)
         if folder.finished:
             folder.begin(about)
             return folder.model
@@ -219,10 +183,10 @@ def train_svegonet(
         assert samples is not None
         torch.manual_seed(options.seed)
         model = InterNet(replace(config, bones_m=samples.bones_m()))
-        if options.backbone_weights is not None:
+        if weights is not None:
             backbone = model.backbone_net["resnet"]
             assert isinstance(backbone, ResNet)
-            load_backbone(backbone, options.backbone_weights)
+            load_backbone(backbone, weights)
         EgoStage(
             model=model,
             recipe=recipe,
@@ -233,12 +197,7 @@ def train_svegonet(
             about=about,
             device=device,
             processes=shared,
-            options=LoopOptions(
-                checkpoint_minutes=options.checkpoint_minutes,
-                stop_after_steps=options.max_steps,
-                should_stop=should_stop,
-                progress=progress if shared.leads else silent,
-            ),
+            options=options.loop(shared, progress, should_stop),
         ).run()
         return folder.model if folder.finished else None
 
@@ -274,22 +233,3 @@ def _validation(
     if not numbers or options.split == VALIDATION:
         return None
     return _samples(store, cameras, [Subset(numbers, recipe.frame_step)], config, place, None, progress)
-
-
-def _about(
-    store: Store, cameras: Sequence[str], options: EgoOptions, subsets: Sequence[Subset], shared: Processes
-) -> dict[str, Any]:
-    weights = options.backbone_weights
-    return {
-        "model": described(options.chosen.config),
-        "recipe": described(options.chosen.recipe),
-        "data": {
-            "store": store_digest(store),
-            "cameras": list(cameras),
-            "split": options.split,
-            "subsets": [described(subset) for subset in subsets],
-        },
-        "seed": options.seed,
-        "backbone_weights": None if weights is None else file_digest(weights),
-        "processes": shared.count,
-    }

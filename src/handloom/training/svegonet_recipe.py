@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from handloom.models.internet import InterNetConfig
+from handloom.training.options import EgoOptions
 from handloom.training.schedule import Schedule
 
 
@@ -76,3 +77,11 @@ def as_released(preset: EgoPreset) -> EgoPreset:
         replace(preset.config, heatmaps="volume", lateral=False, crops="square", other_hand=False),
         replace(preset.recipe, augment=False),
     )
+
+
+def chosen_preset(options: EgoOptions) -> EgoPreset:
+    """The preset with all that is given in the options."""
+    preset = PRESETS[options.preset]
+    if options.behaviour == "official":
+        preset = as_released(preset)
+    return replace(preset, recipe=options.applied(preset.recipe, "frame_step"))

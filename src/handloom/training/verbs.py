@@ -17,7 +17,8 @@ from handloom.estimators.htt_torch import choose_device
 from handloom.models.verb_classifier import VerbClassifier, VerbClassifierConfig
 from handloom.progress import Progress, silent
 from handloom.training.loop import Loop, LossTerms, running_statistics
-from handloom.training.motion_run import MotionOptions, about_stores, on_device, split_or_none, stacked
+from handloom.training.motion_run import about_stores, on_device, split_or_none, stacked
+from handloom.training.options import RunOptions
 from handloom.training.processes import local_device, processes
 from handloom.training.run_folder import RunFolder
 from handloom.training.schedule import Schedule
@@ -149,7 +150,7 @@ class VerbStage(Loop):
 def train_verbs(
     data: Sequence[Path],
     out: Path,
-    options: MotionOptions | None = None,
+    options: RunOptions | None = None,
     verbs: Sequence[str] = (),
     poses: Callable[[Sequence[MotionRecording]], Poses] | None = None,
     about_poses: str = "labels",
@@ -175,7 +176,7 @@ def train_verbs(
         InputError: no such store, no labelled verbs, or the folder holds another training.
         TrainingError: a loss is not finite, or there are too few segments for a batch.
     """
-    options = options or MotionOptions()
+    options = options or RunOptions()
     preset = PRESETS[options.preset]
     recipe = options.applied(preset.recipe)
     stores = open_stores(data)
