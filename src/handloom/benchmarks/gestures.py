@@ -19,8 +19,8 @@ from handloom.models.ghtt_pose import PoseBlock
 from handloom.rows import Rows
 from handloom.training.action_samples import ActionSamples
 from handloom.training.ghtt_action import ActionForward, train_ghtt_action
-from handloom.training.motion_run import stacked
 from handloom.training.options import RunOptions
+from handloom.training.stacked import stacked
 
 EPOCHS, BATCH, AT_ONCE = 150, 4, 64
 

@@ -1,6 +1,6 @@
 """`handloom train ghtt-action`: block A on labelled segments, with block P frozen."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,11 +25,12 @@ from handloom.training.ghtt_loss import ACTION_WEIGHTS, ActionLoss, action_loss
 from handloom.training.ghtt_recipe import ACTION_PRESETS, MotionRecipe
 from handloom.training.ghtt_samples import feature_statistics
 from handloom.training.label_tables import label_table
-from handloom.training.loop import Loop, LossTerms
-from handloom.training.motion_run import about_stores, on_device, split_or_none, stacked
+from handloom.training.loop import LossTerms
+from handloom.training.motion_run import about_stores, split_or_none
 from handloom.training.options import RunOptions
 from handloom.training.processes import local_device, processes
 from handloom.training.run_folder import RunFolder
+from handloom.training.stacked import StackedStage, on_device, stacked
 
 
 class ActionForward(nn.Module):
@@ -49,7 +50,7 @@ class ActionForward(nn.Module):
 
 
 @dataclass(eq=False)
-class ActionStage(Loop):
+class ActionStage(StackedStage):
     """Block A in training."""
 
     model: ActionBlock
@@ -59,11 +60,6 @@ class ActionStage(Loop):
 
     terms, validated, title = ActionLoss._fields, ("action_accuracy",), "G-HTT, block A"
 
-    @property
-    def count(self) -> int:
-        """Number of training segments."""
-        return len(self.samples)
-
     def wrapped(self) -> nn.Module:
         """See `ActionForward`."""
         return ActionForward(self.model)
@@ -71,10 +67,6 @@ class ActionStage(Loop):
     def term_weights(self) -> Float[Tensor, "4"]:
         """The paper's lambdas."""
         return torch.stack(ACTION_WEIGHTS)
-
-    def batches(self, items: list[tuple[int, int]]) -> Iterator[ActionSample]:
-        """Segments, cut here."""
-        return stacked(self.samples, items, self.local_batch)
 
     def local_terms(self, batch: ActionSample) -> LossTerms:
         """The four terms; whether the decoder sees the encoder's tokens is drawn for every step."""

@@ -24,11 +24,11 @@ from handloom.training.backbone import load_backbone
 from handloom.training.ghtt_image_recipe import PRESETS, ImageRecipe
 from handloom.training.ghtt_loss import label_loss
 from handloom.training.ghtt_objects import AggregatorStage, object_clips
+from handloom.training.held_out import VALIDATION, Means, evenly, validates
 from handloom.training.htt_loss import HAND_TERMS, hand_terms
 from handloom.training.image_samples import frame_places, joined_views, object_places
 from handloom.training.label_tables import label_table
 from handloom.training.loop import LossTerms
-from handloom.training.motion_run import VALIDATION
 from handloom.training.options import ImageOptions
 from handloom.training.picture_stage import PictureStage
 from handloom.training.precision import arithmetic
@@ -88,16 +88,12 @@ class ImageStage(PictureStage):
         if self.validation is None:
             return None
         self.model.eval()
-        count = len(self.validation)
-        chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_VALIDATED)).astype(int))
-        sums, found = torch.zeros(2, len(self.terms)), torch.zeros(3, 2)
-        items = [(0, int(number)) for number in chosen]
+        means = Means(self.terms, self.weights)
+        items = evenly(len(self.validation), MOST_VALIDATED)
         for batch in batches(self.validation, items, self.local_batch, self.options.workers, keep_last=True):
             given = to_device(batch, self.device)
             with arithmetic(self.device, self.recipe.precision):
                 output = ImageForward(self.model)(given.inputs)
-            terms = self._terms(output, given)
-            sums += torch.stack([terms.sums, terms.counts]).cpu()
             known = given.target.joints_valid & given.target.valid[..., None, None]
             known = known & known[..., WRIST : WRIST + 1]
             off = output.keypoints_px - given.target.keypoints_px
@@ -105,14 +101,10 @@ class ImageStage(PictureStage):
             deep = output.depth_m - given.target.depth_m
             named_right = self.model.object_logits(output.objects.float()).argmax(-1) == given.target.object
             labelled = given.target.valid & (given.target.object >= 0)
-            for row, values in enumerate(
-                (away[known], 1000 * (deep - deep[..., WRIST : WRIST + 1]).abs()[known], named_right[labelled].float())
-            ):
-                found[row] += torch.tensor([float(values.sum()), float(values.numel())])
-        means = sums[0] / sums[1].clamp(min=1)
-        errors = {name: float(total / n) for name, (total, n) in zip(self.validated, found) if n}
-        total = float((self.weights.cpu() * means).sum())
-        return {"total": total, **dict(zip(self.terms, means.tolist())), **errors}
+            from_wrist = 1000 * (deep - deep[..., WRIST : WRIST + 1]).abs()
+            errors = away[known], from_wrist[known], named_right[labelled].float()
+            means.add(self._terms(output, given), dict(zip(self.validated, errors)))
+        return means.values()
 
     def _terms(self, output: ImageOutput, given: Sample) -> LossTerms:
         target = given.target
@@ -211,7 +203,7 @@ class _Run:
             model=model,
             recipe=recipe,
             samples=self._views(options.split, recipe, seed),
-            validation=self._views(VALIDATION, recipe, None) if self._has_validation else None,
+            validation=self._views(VALIDATION, recipe, None) if validates(self.store, options.split) else None,
             seed=options.seed,
             folder=folder,
             about=about,
@@ -238,7 +230,7 @@ class _Run:
         samples = object_clips(model, *given, options.split, options.seed, self.device, kept, self.processes, told)
         assert samples is not None  # `_config` has seen one
         held_out = None
-        if self._has_validation:
+        if validates(self.store, options.split):
             held_out = object_clips(model, *given, VALIDATION, None, self.device, kept, self.processes, told)
         for parameter in model.parts(aggregator=False):
             parameter.requires_grad_(False)
@@ -256,10 +248,6 @@ class _Run:
             options=options.loop(self.processes, told, self.should_stop),
         ).run()
         return folder.finished
-
-    @property
-    def _has_validation(self) -> bool:
-        return self.options.split != VALIDATION and any(r.split == VALIDATION for r in self.store.recordings)
 
     def _views(self, split: str, recipe: ImageRecipe, seed: int | None) -> JoinedSamples:
         places = frame_places(self.store, split, recipe.frames, recipe.spacing)

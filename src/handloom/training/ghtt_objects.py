@@ -65,10 +65,6 @@ class AggregatorStage(Loop):
         """See `AggregatorForward`."""
         return AggregatorForward(self.model)
 
-    def term_weights(self) -> Float[Tensor, "2"]:
-        """Both count the same."""
-        return torch.ones(2)
-
     def batches(self, items: list[tuple[int, int]]) -> Iterator[ObjectClips]:
         """Clips with noise on their features."""
         for start in range(0, len(items), self.local_batch):

@@ -1,11 +1,10 @@
 """`handloom train ghtt-pose`: block P on the motion of one or several stores, whatever their labels."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,11 +21,13 @@ from handloom.progress import Progress, silent
 from handloom.training.ghtt_loss import POSE_WEIGHTS, PoseLoss, pose_loss
 from handloom.training.ghtt_recipe import POSE_PRESETS, MotionRecipe
 from handloom.training.ghtt_samples import PoseSample, PoseSamples, feature_statistics
-from handloom.training.loop import Loop, LossTerms
-from handloom.training.motion_run import about_stores, on_device, split_or_none, stacked
+from handloom.training.held_out import Means, evenly
+from handloom.training.loop import LossTerms
+from handloom.training.motion_run import about_stores, split_or_none
 from handloom.training.options import RunOptions
 from handloom.training.processes import local_device, processes
 from handloom.training.run_folder import RunFolder
+from handloom.training.stacked import StackedStage, on_device, stacked
 
 MOST_VALIDATED = 1024
 
@@ -48,7 +49,7 @@ class PoseForward(nn.Module):
 
 
 @dataclass(eq=False)
-class PoseStage(Loop):
+class PoseStage(StackedStage):
     """Block P in training."""
 
     model: PoseBlock
@@ -58,11 +59,6 @@ class PoseStage(Loop):
 
     terms, title = PoseLoss._fields, "G-HTT, block P"
 
-    @property
-    def count(self) -> int:
-        """Number of training windows."""
-        return len(self.samples)
-
     def wrapped(self) -> nn.Module:
         """See `PoseForward`."""
         return PoseForward(self.model)
@@ -70,10 +66,6 @@ class PoseStage(Loop):
     def term_weights(self) -> Float[Tensor, "4"]:
         """The paper's lambdas."""
         return torch.stack(POSE_WEIGHTS)
-
-    def batches(self, items: list[tuple[int, int]]) -> Iterator[PoseSample]:
-        """Windows, made here: it takes a fraction of a step."""
-        return stacked(self.samples, items, self.local_batch)
 
     def local_terms(self, batch: PoseSample) -> LossTerms:
         """The four terms; whether the decoder sees the encoder's tokens is drawn for every step."""
@@ -93,19 +85,15 @@ class PoseStage(Loop):
         if self.validation is None:
             return None
         self.model.eval()
-        count = len(self.validation)
-        chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_VALIDATED)).astype(int))
-        sums = torch.zeros(2, len(self.terms))
-        for batch in stacked(self.validation, [(0, int(k)) for k in chosen], self.local_batch, keep_last=True):
+        means = Means(self.terms, self.weights)
+        items = evenly(len(self.validation), MOST_VALIDATED)
+        for batch in stacked(self.validation, items, self.local_batch, keep_last=True):
             given = on_device(batch, self.device)
             refined, predicted, mean, variance = PoseForward(self.model)(
                 given.features, given.known, given.seen, torch.zeros_like(given.noise), False
             )
-            terms = self._terms(refined, predicted, mean, variance, given)
-            sums += torch.stack([terms.sums, terms.counts]).cpu()
-        means = sums[0] / sums[1].clamp(min=1)
-        total = float((self.weights.cpu() * means).sum())
-        return {"total": total, **dict(zip(self.terms, means.tolist()))}
+            means.add(self._terms(refined, predicted, mean, variance, given))
+        return means.values()
 
     def _terms(
         self, refined: Tensor, predicted: Tensor, mean: Tensor, variance: Tensor, given: PoseSample

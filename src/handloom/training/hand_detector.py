@@ -1,12 +1,12 @@
 """`handloom train hand-detector`: where hands are in whole pictures, learned from the boxes or joints of stores."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from handloom.datasets.clips import recordings_of
 from handloom.datasets.hand_pictures import HandPictures, cameras_of_stores, read_hand_pictures
@@ -21,19 +21,21 @@ from handloom.progress import Progress, silent
 from handloom.training.hand_detector_loss import TERMS, hand_detector_loss
 from handloom.training.hand_detector_recipe import HAND_DETECTOR_PRESETS, HandDetectorRecipe
 from handloom.training.hand_detector_samples import DetectorSample, DetectorSamples
-from handloom.training.loop import Loop, LossTerms, running_statistics
-from handloom.training.motion_run import VALIDATION, about_stores, on_device, stacked
+from handloom.training.held_out import VALIDATION, validates
+from handloom.training.loop import LossTerms
+from handloom.training.motion_run import about_stores
 from handloom.training.options import HandDetectorOptions
 from handloom.training.precision import arithmetic
 from handloom.training.processes import local_device, processes
 from handloom.training.run_folder import RunFolder
+from handloom.training.stacked import StackedStage, on_device
 
 PICTURES = "pictures"
 MOST_VALIDATED = 512
 
 
 @dataclass(eq=False)
-class HandDetectorStage(Loop):
+class HandDetectorStage(StackedStage):
     """The detector in training."""
 
     model: HandDetector
@@ -43,31 +45,11 @@ class HandDetectorStage(Loop):
 
     terms, title = TERMS, "hand detector"
     validated = ("ap", "recall", "side_accuracy")
-
-    @property
-    def count(self) -> int:
-        """Number of pictures."""
-        return len(self.samples)
-
-    def begin_epoch(self) -> None:
-        """Batch norms learn."""
-        self.model.train()
-
-    def wrapped(self) -> nn.Module:
-        """The network itself."""
-        return self.model
+    batch_norms_learn = True
 
     def term_weights(self) -> Float[Tensor, "2"]:
         """Those of the recipe."""
         return torch.tensor([1.0, self.recipe.weight_boxes])
-
-    def statistics(self) -> list[Tensor]:
-        """Running means and variances of batch norms."""
-        return running_statistics(self.model)
-
-    def batches(self, items: list[tuple[int, int]]) -> Iterator[DetectorSample]:
-        """Pictures, augmented here: it takes a fraction of a step."""
-        return stacked(self.samples, items, self.local_batch)
 
     def local_terms(self, batch: DetectorSample) -> LossTerms:
         """See `hand_detector_loss`."""
@@ -139,7 +121,7 @@ def train_hand_detector(
                 parts = [part for pair in zip(stores, cameras) for part in pictures(*pair, options.split)]
                 samples = DetectorSamples(parts, config, recipe, options.seed)
                 for store, names in zip(stores, cameras):
-                    if options.split != VALIDATION and any(item.split == VALIDATION for item in store.recordings):
+                    if validates(store, options.split):
                         validation += pictures(store, names, VALIDATION)
             shared.wait()
         assert samples is not None

@@ -22,6 +22,7 @@ from handloom.progress import Progress, named, silent
 from handloom.skeleton import HANDS
 from handloom.training.backbone import load_backbone
 from handloom.training.features import FeatureSamples, FeatureStore
+from handloom.training.held_out import VALIDATION, validates
 from handloom.training.options import HTTOptions
 from handloom.training.processes import Processes, local_device, processes
 from handloom.training.recipe import PRESETS, Recipe
@@ -32,7 +33,6 @@ from handloom.training.stage import Stage
 from handloom.video import file_digest
 
 FEATURES = "features"
-VALIDATION = "val"
 
 
 def train_htt(
@@ -123,11 +123,10 @@ class _Run:
         model.to(self.device)
         samples = self._samples(model, self.options.split, training=True)
         assert samples is not None
-        validated = self.options.split != VALIDATION
         stage = Stage(
             model=model,
             samples=samples,
-            validation=self._samples(model, VALIDATION, training=False) if validated else None,
+            validation=self._samples(model, VALIDATION, training=False),
             recipe=self.recipe,
             seed=self.options.seed,
             folder=self.folder,
@@ -141,7 +140,7 @@ class _Run:
 
     def _samples(self, model: HTT, split: str, training: bool) -> JoinedSamples | None:
         """Of all stores; for validation of those that have the split, None if none has."""
-        views = [view for view in self.views if training or any(r.split == split for r in view.store.recordings)]
+        views = [view for view in self.views if training or validates(view.store, self.options.split)]
         if not views:
             return None
         return JoinedSamples([self._of(view, model, split, training) for view in views])

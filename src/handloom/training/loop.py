@@ -67,6 +67,8 @@ class Loop(ABC):
     validated: ClassVar[tuple[str, ...]] = ()
     """Names of what `validate` measures beside them."""
     title: ClassVar[str]
+    batch_norms_learn: ClassVar[bool] = False
+    """Whether the network is trained with the statistics of batches, and learns them."""
 
     def __post_init__(self) -> None:
         recipe = self.recipe
@@ -97,14 +99,6 @@ class Loop(ABC):
         """Number of training samples."""
 
     @abstractmethod
-    def wrapped(self) -> nn.Module:
-        """The network as one module with one forward, which the data-parallel wrapper wants."""
-
-    @abstractmethod
-    def term_weights(self) -> Float[Tensor, "terms"]:
-        """What each term counts in the total."""
-
-    @abstractmethod
     def batches(self, items: list[tuple[int, int]]) -> Iterator[Any]:
         """Batches of `local_batch` training samples, each an (epoch, number)."""
 
@@ -116,13 +110,21 @@ class Loop(ABC):
     def places(self, batch: Any) -> list[str]:
         """Where the samples of a batch are from, for messages."""
 
+    def wrapped(self) -> nn.Module:
+        """The network as one module with one forward, which the data-parallel wrapper wants: by default as it is."""
+        return self.model
+
+    def term_weights(self) -> Float[Tensor, "terms"]:
+        """What each term counts in the total: by default all the same."""
+        return torch.ones(len(self.terms))
+
     def make_optimizer(self) -> torch.optim.Optimizer:
         """See the function of this name."""
         return make_optimizer(self.model, self.recipe)
 
     def begin_epoch(self) -> None:
-        """Put the network into the mode in which it is trained: by default that of evaluation."""
-        self.model.eval()
+        """Put the network into the mode in which it is trained."""
+        self.model.train(self.batch_norms_learn)
 
     def validate(self) -> dict[str, float] | None:
         """Terms and measures on held-out samples; None if there are none."""
@@ -199,7 +201,7 @@ class Loop(ABC):
 
     def statistics(self) -> list[Tensor]:
         """What the network counts itself, in place: averaged over all processes after every step."""
-        return []
+        return running_statistics(self.model) if self.batch_norms_learn else []
 
     def backward(self, batch: Any) -> LossTerms:
         """Gradients of a batch; the terms of all processes together.

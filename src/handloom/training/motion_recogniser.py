@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from handloom.datasets.motions import action_vocabulary, open_stores, stored_motions
@@ -20,11 +19,12 @@ from handloom.training.ghtt_loss import label_loss
 from handloom.training.ghtt_recipe import RECOGNISER_PRESETS
 from handloom.training.ghtt_samples import feature_statistics
 from handloom.training.loop import LossTerms
-from handloom.training.motion_run import about_stores, on_device
+from handloom.training.motion_run import about_stores
 from handloom.training.options import RunOptions
 from handloom.training.posegpt import MotionSample, MotionSamples, MotionStage
 from handloom.training.processes import local_device, processes
 from handloom.training.run_folder import RunFolder
+from handloom.training.stacked import on_device
 
 
 class RecogniserForward(nn.Module):
@@ -50,10 +50,6 @@ class RecogniserStage(MotionStage):
         """See `RecogniserForward`."""
         assert isinstance(self.model, MotionRecogniser)
         return RecogniserForward(self.model)
-
-    def term_weights(self) -> Float[Tensor, "2"]:
-        """Both count the same."""
-        return torch.ones(2)
 
     def local_terms(self, batch: MotionSample) -> LossTerms:
         """The two terms."""

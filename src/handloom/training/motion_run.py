@@ -1,8 +1,8 @@
-"""What trainings on motion share: batches, and what they are trained on."""
+"""What trainings on motion are trained on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,33 +13,7 @@ from handloom.datasets.motions import MotionRecording, stored_motions
 from handloom.datasets.store import Store
 from handloom.datasets.store_digest import store_digest
 from handloom.formats.tracks import read_any_track
-
-VALIDATION = "val"
-Item = TypeVar("Item", covariant=True)
-Sample = TypeVar("Sample", bound=tuple)
-
-
-@runtime_checkable
-class Samples(Protocol[Item]):
-    """Training samples by (epoch, number)."""
-
-    def __getitem__(self, item: tuple[int, int]) -> Item: ...
-
-
-def stacked(
-    samples: Samples[Sample], items: Sequence[tuple[int, int]], batch: int, keep_last: bool = False
-) -> Iterator[Sample]:
-    """Samples in an order, stacked to batches; a last one that is not full is left out unless `keep_last`."""
-    for start in range(0, len(items), batch):
-        chosen = items[start : start + batch]
-        if len(chosen) == batch or keep_last:
-            yield _stack([samples[item] for item in chosen])
-
-
-def on_device(sample: Sample, device: torch.device) -> Sample:
-    """A sample or batch, nested tuples of tensors, on a device."""
-    parts = (on_device(part, device) if isinstance(part, tuple) else part.to(device) for part in sample)
-    return type(sample)(*parts)
+from handloom.training.held_out import VALIDATION, validates
 
 
 def about_stores(stores: Sequence[Store], split: str, more: Sequence[MotionRecording] = ()) -> dict[str, Any]:
@@ -58,10 +32,7 @@ def recordings_of_tracks(paths: Sequence[Path]) -> list[MotionRecording]:
 
 def split_or_none(stores: Sequence[Store], training: str) -> list[MotionRecording]:
     """The recordings of the validation split of those stores that have one; none if it is the one trained on."""
-    if training == VALIDATION:
-        return []
-    chosen = [store for store in stores if any(item.split == VALIDATION for item in store.recordings)]
-    return stored_motions(chosen, VALIDATION)
+    return stored_motions([store for store in stores if validates(store, training)], VALIDATION)
 
 
 def padded(values: Shaped[np.ndarray, "n *rest"], length: int, dtype: type) -> torch.Tensor:
@@ -69,10 +40,3 @@ def padded(values: Shaped[np.ndarray, "n *rest"], length: int, dtype: type) -> t
     out = np.zeros((length, *values.shape[1:]), dtype)
     out[: len(values)] = values
     return torch.from_numpy(out)
-
-
-def _stack(samples: Sequence[Sample]) -> Sample:
-    parts = []
-    for values in zip(*samples):
-        parts.append(_stack(values) if isinstance(values[0], tuple) else torch.stack(values))
-    return type(samples[0])(*parts)

@@ -1,10 +1,9 @@
 """`handloom train mvexonet`: the annotation network on hands that several cameras see and somebody has labelled."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,8 +14,9 @@ from handloom.errors import InputError
 from handloom.estimators.htt_torch import choose_device
 from handloom.models.mvexonet import Joints, MVExoNet, ViewJoints, Views, triangulated
 from handloom.progress import Progress, silent
-from handloom.training.loop import Loop, LossTerms, running_statistics
-from handloom.training.motion_run import VALIDATION, about_stores, on_device, stacked
+from handloom.training.held_out import VALIDATION, Means, evenly, validates
+from handloom.training.loop import LossTerms
+from handloom.training.motion_run import about_stores
 from handloom.training.mvexonet_loss import TERMS, mvexonet_loss
 from handloom.training.mvexonet_recipe import MVEXONET_PRESETS, MVExoNetRecipe
 from handloom.training.mvexonet_samples import HandSample, HandSamples
@@ -24,6 +24,7 @@ from handloom.training.options import MVExoNetOptions
 from handloom.training.precision import arithmetic
 from handloom.training.processes import local_device, processes
 from handloom.training.run_folder import RunFolder
+from handloom.training.stacked import StackedStage, on_device, stacked
 
 CROPS = "crops"
 MOST_VALIDATED = 128
@@ -47,7 +48,7 @@ class MVExoNetForward(nn.Module):
 
 
 @dataclass(eq=False)
-class MVExoNetStage(Loop):
+class MVExoNetStage(StackedStage):
     """The network in training."""
 
     model: MVExoNet
@@ -57,15 +58,7 @@ class MVExoNetStage(Loop):
 
     terms, title = TERMS, "MVExoNet"
     validated = ("joint_error_mm", "algebraic_error_mm")
-
-    @property
-    def count(self) -> int:
-        """Number of labelled hands."""
-        return len(self.samples)
-
-    def begin_epoch(self) -> None:
-        """Batch norms learn."""
-        self.model.train()
+    batch_norms_learn = True
 
     def wrapped(self) -> nn.Module:
         """See `MVExoNetForward`."""
@@ -76,14 +69,6 @@ class MVExoNetStage(Loop):
         recipe = self.recipe
         weights = (recipe.weight_joints, recipe.weight_volume, recipe.weight_heatmaps, recipe.weight_algebraic)
         return torch.tensor(weights)
-
-    def statistics(self) -> list[Tensor]:
-        """Running means and variances of batch norms."""
-        return running_statistics(self.model)
-
-    def batches(self, items: list[tuple[int, int]]) -> Iterator[HandSample]:
-        """Hands, cut here: it takes a fraction of a step."""
-        return stacked(self.samples, items, self.local_batch)
 
     def local_terms(self, batch: HandSample) -> LossTerms:
         """See `mvexonet_loss`."""
@@ -102,22 +87,16 @@ class MVExoNetStage(Loop):
         if self.validation is None:
             return None
         self.model.eval()
-        count = len(self.validation)
-        chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_VALIDATED)).astype(int))
-        sums, errors = torch.zeros(2, len(TERMS)), torch.zeros(2, 2)
-        items = [(0, int(number)) for number in chosen]
+        means = Means(self.terms, self.weights)
+        items = evenly(len(self.validation), MOST_VALIDATED)
         for batch in stacked(self.validation, items, self.local_batch, keep_last=True):
             given = on_device(batch, self.device)
             found, alone, algebraic = self.forward(given.views, given.turn)
             terms = mvexonet_loss(found, alone, algebraic, given, self.model.config.side_m)
-            sums += torch.stack([terms.sums, terms.counts]).cpu()
-            for k, joints in enumerate((found.joints_m, algebraic)):
-                off = 1000 * torch.linalg.vector_norm(joints - given.joints_m, dim=-1)
-                off = off[torch.isfinite(off)]
-                errors[:, k] += torch.tensor([float(off.sum()), off.numel()])
-        means, mean_errors = sums[0] / sums[1].clamp(min=1e-6), errors[0] / errors[1].clamp(min=1)
-        total = float((self.weights.cpu() * means).sum())
-        return {"total": total, **dict(zip(TERMS, means.tolist())), **dict(zip(self.validated, mean_errors.tolist()))}
+            joints = found.joints_m, algebraic
+            apart = (1000 * torch.linalg.vector_norm(one - given.joints_m, dim=-1) for one in joints)
+            means.add(terms, {name: off[torch.isfinite(off)] for name, off in zip(self.validated, apart)})
+        return means.values()
 
 
 def train_mvexonet(
@@ -163,7 +142,6 @@ def train_mvexonet(
             hands = labelled_hands(data, split, crops, preset.kept_px, options.cameras, progress=progress)
             return HandSamples(hands, config, recipe, seed)
 
-        validating = options.split != VALIDATION and any(item.split == VALIDATION for item in store.recordings)
         training = None
         if shared.leads:
             training = samples(options.split, options.seed)
@@ -173,7 +151,7 @@ def train_mvexonet(
             model=MVExoNet(config),
             recipe=recipe,
             samples=training or samples(options.split, options.seed),
-            validation=samples(VALIDATION, None) if validating and shared.leads else None,
+            validation=samples(VALIDATION, None) if shared.leads and validates(store, options.split) else None,
             seed=options.seed,
             folder=folder,
             about=about,

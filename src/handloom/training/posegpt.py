@@ -1,6 +1,6 @@
 """`handloom train posegpt`: the codec on all motion, then the language model on labelled segments."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,11 +22,12 @@ from handloom.progress import Progress, silent
 from handloom.training.ghtt_loss import counted_l1
 from handloom.training.ghtt_recipe import POSEGPT_PRESETS, MotionRecipe
 from handloom.training.ghtt_samples import counted, feature_statistics
-from handloom.training.loop import Loop, LossTerms
-from handloom.training.motion_run import about_stores, on_device, padded, stacked
+from handloom.training.loop import LossTerms
+from handloom.training.motion_run import about_stores, padded
 from handloom.training.options import RunOptions
 from handloom.training.processes import Processes, local_device, processes
 from handloom.training.run_folder import MODEL, RunFolder
+from handloom.training.stacked import StackedStage, on_device
 
 
 class MotionSample(NamedTuple):
@@ -92,20 +93,11 @@ class CodecForward(nn.Module):
 
 
 @dataclass(eq=False)
-class MotionStage(Loop):
+class MotionStage(StackedStage):
     """What trainings on stretches of motion share."""
 
     recipe: MotionRecipe
     samples: MotionSamples
-
-    @property
-    def count(self) -> int:
-        """Number of stretches."""
-        return len(self.samples)
-
-    def batches(self, items: list[tuple[int, int]]) -> Iterator[MotionSample]:
-        """Stretches, made here."""
-        return stacked(self.samples, items, self.local_batch)
 
     def places(self, batch: MotionSample) -> list[str]:
         """Recordings and first frames."""
@@ -122,10 +114,6 @@ class CodecStage(MotionStage):
         """See `CodecForward`."""
         assert isinstance(self.model, MotionCodec)
         return CodecForward(self.model)
-
-    def term_weights(self) -> Float[Tensor, "2"]:
-        """Both count the same."""
-        return torch.ones(2)
 
     def local_terms(self, batch: MotionSample) -> LossTerms:
         """L1 of the features, and the loss of the code."""
@@ -166,10 +154,6 @@ class WordsStage(MotionStage):
         """See `WordsForward`."""
         assert isinstance(self.model, PoseGPT)
         return WordsForward(self.model)
-
-    def term_weights(self) -> Float[Tensor, "1"]:
-        """The only term."""
-        return torch.ones(1)
 
     def local_terms(self, batch: MotionSample) -> LossTerms:
         """Nats per word."""

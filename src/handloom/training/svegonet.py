@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from handloom.datasets.hand_crops import Subset, ego_cameras, numbers_of, read_hand_crops
 from handloom.datasets.store import Store
@@ -17,7 +16,8 @@ from handloom.models.internet import CELL_PX, InterNet, InterNetConfig, InterNet
 from handloom.models.resnet import ResNet
 from handloom.progress import Progress, silent
 from handloom.training.backbone import load_backbone
-from handloom.training.loop import Loop, LossTerms, running_statistics
+from handloom.training.held_out import VALIDATION, Means, evenly, validates
+from handloom.training.loop import Loop, LossTerms
 from handloom.training.options import EgoOptions
 from handloom.training.precision import arithmetic
 from handloom.training.processes import local_device, processes
@@ -26,7 +26,7 @@ from handloom.training.svegonet_recipe import EgoRecipe, chosen_preset
 from handloom.training.svegonet_samples import WIDER, EgoSample, EgoSamples
 from handloom.video import file_digest
 
-VALIDATION, CROPS = "val", "crops"
+CROPS = "crops"
 MOST_VALIDATED = 1024
 
 
@@ -44,27 +44,16 @@ class EgoStage(Loop):
         ("joint_error_px", "depth_error_mm"),
         "SVEgoNet",
     )
+    batch_norms_learn = True
 
     @property
     def count(self) -> int:
         """Number of training hands."""
         return len(self.samples)
 
-    def wrapped(self) -> nn.Module:
-        """The network itself."""
-        return self.model
-
     def term_weights(self) -> Float[Tensor, "3"]:
         """Those of the recipe."""
         return torch.tensor([1.0, self.recipe.weight_root, self.recipe.weight_hand])
-
-    def begin_epoch(self) -> None:
-        """Batch norms are trained."""
-        self.model.train()
-
-    def statistics(self) -> list[Tensor]:
-        """The running means and variances of batch norms."""
-        return running_statistics(self.model)
 
     def batches(self, items: list[tuple[int, int]]) -> Iterator[EgoSample]:
         """Crops, augmented here: it takes a fraction of a step."""
@@ -87,24 +76,17 @@ class EgoStage(Loop):
         if self.validation is None:
             return None
         self.model.eval()
-        count = len(self.validation)
-        chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_VALIDATED)).astype(int))
-        sums, off = torch.zeros(2, len(self.terms)), torch.zeros(3)
+        means = Means(self.terms, self.weights)
+        items = evenly(len(self.validation), MOST_VALIDATED)
         unit_mm = 2 * self.model.config.range_mm / self.model.config.voxels
-        for batch in batches(self.validation, [(0, int(k)) for k in chosen], self.local_batch, keep_last=True):
+        for batch in batches(self.validation, items, self.local_batch, keep_last=True):
             given = EgoSample(*(value.to(self.device) for value in batch))
             with arithmetic(self.device, self.recipe.precision):
                 output = self.model(given.pictures.expand(-1, 3, -1, -1))
-            terms = ego_terms(output, given)
-            sums += torch.stack([terms.sums, terms.counts]).cpu()
-            apart = joints_of(output)[0] - given.joints
-            errors = CELL_PX * torch.linalg.vector_norm(apart[..., :2], dim=-1), unit_mm * apart[..., 2].abs()
-            known = given.joint_valid
-            off += torch.stack([*((error * known).sum() for error in errors), known.sum()]).cpu()
-        means = sums[0] / sums[1].clamp(min=1)
-        total = float((self.weights.cpu() * means).sum())
-        found = dict(zip(self.validated, (off[:2] / off[2].clamp(min=1)).tolist()))
-        return {"total": total, **dict(zip(self.terms, means.tolist())), **found}
+            apart = (joints_of(output)[0] - given.joints)[given.joint_valid > 0]
+            errors = CELL_PX * torch.linalg.vector_norm(apart[:, :2], dim=-1), unit_mm * apart[:, 2].abs()
+            means.add(ego_terms(output, given), dict(zip(self.validated, errors)))
+        return means.values()
 
 
 def batches(
@@ -229,7 +211,7 @@ def _validation(
     progress: Progress,
 ) -> EgoSamples | None:
     """Hands of the validation split, if there is one, and it is not trained on."""
-    numbers = tuple(item.index for item in store.recordings if item.split == VALIDATION)
-    if not numbers or options.split == VALIDATION:
+    if not validates(store, options.split):
         return None
-    return _samples(store, cameras, [Subset(numbers, recipe.frame_step)], config, place, None, progress)
+    subset = Subset(numbers_of(store, VALIDATION), recipe.frame_step)
+    return _samples(store, cameras, [subset], config, place, None, progress)

@@ -1,13 +1,11 @@
 """`handloom train verbs`: MS-G3D names the verb of a segment from the joints of both hands."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from handloom.datasets.motions import MotionRecording, open_stores, stored_motions
@@ -16,12 +14,13 @@ from handloom.errors import InputError
 from handloom.estimators.htt_torch import choose_device
 from handloom.models.verb_classifier import VerbClassifier, VerbClassifierConfig
 from handloom.progress import Progress, silent
-from handloom.training.loop import Loop, LossTerms, running_statistics
-from handloom.training.motion_run import about_stores, on_device, split_or_none, stacked
+from handloom.training.loop import LossTerms
+from handloom.training.motion_run import about_stores, split_or_none
 from handloom.training.options import RunOptions
 from handloom.training.processes import local_device, processes
 from handloom.training.run_folder import RunFolder
 from handloom.training.schedule import Schedule
+from handloom.training.stacked import StackedStage, on_device, stacked
 from handloom.training.verb_samples import VerbSample, VerbSamples
 
 _SCORED_TOGETHER = 16
@@ -77,7 +76,7 @@ PRESETS = {
 
 
 @dataclass(eq=False)
-class VerbStage(Loop):
+class VerbStage(StackedStage):
     """The classifier in training."""
 
     recipe: VerbRecipe
@@ -85,19 +84,7 @@ class VerbStage(Loop):
     validation: VerbSamples | None = None
 
     terms, validated, title = ("cross_entropy",), ("accuracy",), "Verb classifier"
-
-    @property
-    def count(self) -> int:
-        """Number of samples of an epoch."""
-        return len(self.samples)
-
-    def wrapped(self) -> nn.Module:
-        """The network itself."""
-        return self.model
-
-    def term_weights(self) -> Float[Tensor, "1"]:
-        """The only term."""
-        return torch.ones(1)
+    batch_norms_learn = True
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         """The recipe's."""
@@ -107,18 +94,6 @@ class VerbStage(Loop):
         return torch.optim.SGD(
             self.model.parameters(), recipe.learning_rate, 0.9, weight_decay=recipe.weight_decay, nesterov=True
         )
-
-    def begin_epoch(self) -> None:
-        """Its batch norms are trained."""
-        self.model.train()
-
-    def statistics(self) -> list[Tensor]:
-        """Running means and variances of the batch norms."""
-        return running_statistics(self.model)
-
-    def batches(self, items: list[tuple[int, int]]) -> Iterator[VerbSample]:
-        """Segments, made here."""
-        return stacked(self.samples, items, self.local_batch)
 
     def local_terms(self, batch: VerbSample) -> LossTerms:
         """Cross-entropy."""
