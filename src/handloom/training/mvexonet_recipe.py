@@ -18,6 +18,7 @@ class MVExoNetRecipe(Schedule):
         box_shift, box_scale: how boxes are off, see `disturbed`.
         turn_deg: standard deviation of the volume's turn against the true palm's, about each axis.
         turn_any: share of volumes that are turned any way: the joints before may be wrong.
+        later: share of samples as in later rounds, where box, middle and turn are off by `later_error` of the above.
         colours: share by which brightness, contrast and each channel change, and of pictures that turn grey.
         weight_joints: of the mean distance on an axis, per millimetre.
         weight_volume: of the cross-entropy of the voxels.
@@ -36,10 +37,12 @@ class MVExoNetRecipe(Schedule):
     most_views: int = 8
     least_views: int = 3
     root_m: float = 0.015
-    box_shift: float = 0.08
-    box_scale: float = 0.15
+    box_shift: float = 0.1
+    box_scale: float = 0.18
     turn_deg: float = 12.0
     turn_any: float = 0.05
+    later: float = 0.6
+    later_error: float = 0.35
     colours: float = 0.2
     weight_joints: float = 0.1
     weight_volume: float = 0.5

@@ -72,9 +72,10 @@ class HandSamples:
         turn = placed(joints[None], np.array([left]))[1][0]
         if rng is not None:
             recipe = self.recipe
-            outline = corners(disturbed(boxes_of(outline), rng, recipe.box_shift, recipe.box_scale))
-            root += rng.normal(0, recipe.root_m, 3)
-            spread = np.pi if rng.uniform() < recipe.turn_any else np.radians(recipe.turn_deg)
+            share = recipe.later_error if rng.uniform() < recipe.later else 1.0
+            outline = corners(disturbed(boxes_of(outline), rng, share * recipe.box_shift, share * recipe.box_scale))
+            root += rng.normal(0, share * recipe.root_m, 3)
+            spread = np.pi if rng.uniform() < recipe.turn_any else share * np.radians(recipe.turn_deg)
             turn = rotation_from_vector(rng.normal(0, spread, 3)) @ turn
         close = crops.closer(outline, self.config.crop_size, self.config.crop_margin)
         if rng is not None:
