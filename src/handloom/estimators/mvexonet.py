@@ -113,7 +113,10 @@ class Annotator:
     ) -> Round:
         """The network once, on crops as it wants them, in volumes about what is known of the joints before."""
         root, turn = placed(begun, left)
-        parts = [self._batch(*batch, metres) for batch in _batches(crops, left, root, turn)]
+        parts = [
+            self._batch(some, sides, middle, axes, metres)
+            for some, sides, middle, axes in _batches(crops, left, root, turn)
+        ]
         joints, score, algebraic, directions, seen = (np.concatenate(values) for values in zip(*parts))
         return Round(joints, score, algebraic, Alone(directions, seen))
 
@@ -141,8 +144,8 @@ class Annotator:
         seen, mirror = views.seen.any(1).cpu().numpy(), np.where(left[:, None, None], _MIRROR, 1.0)
 
         def world(joints: Tensor) -> np.ndarray:
-            placed = root[:, None] + joints.double().cpu().numpy() * mirror / metres
-            return np.where(seen[:, None, None], placed, np.nan)
+            there = root[:, None] + joints.double().cpu().numpy() * mirror / metres
+            return np.where(seen[:, None, None], there, np.nan)
 
         score = near_score(found.probability, found.joints_m, grid) * seen[:, None]
         algebraic = world(triangulated(alone, views))
