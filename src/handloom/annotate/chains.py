@@ -35,7 +35,8 @@ class Chaining:
     """Takes blocks in order, and joins each cluster to the chain that it continues.
 
     A cluster continues a chain if, in the views that show both, the hand has moved little between the chain's last
-    picture and the cluster's first one.
+    picture and the cluster's first one. Every such view is a vote: a stray detection of one view may lie where the hand
+    was, but not in all of them.
     """
 
     def __init__(self, length: int) -> None:
@@ -50,11 +51,11 @@ class Chaining:
             ends = [_ends(clusters, found, number, np.flatnonzero(frames[number])) for number in numbers]
             firsts = [start + int(np.flatnonzero(frames[number])[0]) for number in numbers]
             active = [chain for chain in self.chains if start + window - chain.last_frame <= _MAX_GAP_FRAMES]
-            cost = np.array([[_moved(chain.last, first) for first, _ in ends] for chain in active])
+            votes = np.array([[_votes(chain.last, first) for first, _ in ends] for chain in active])
             owner: dict[int, Chain] = {}
-            if cost.size:
-                for row, column in zip(*linear_sum_assignment(np.minimum(cost, 2 * GATE))):
-                    if cost[row, column] < GATE and active[row].last_frame < firsts[column]:
+            if votes.size:
+                for row, column in zip(*linear_sum_assignment(votes, maximize=True)):
+                    if votes[row, column] > 0 and active[row].last_frame < firsts[column]:
                         owner[int(column)] = active[row]
             for place, number in enumerate(numbers):
                 chain = owner.get(place)
@@ -134,10 +135,10 @@ def _ends(
     return first, last
 
 
-def _moved(last: dict[int, Detection], first: dict[int, Detection]) -> float:
-    """Median over the common views of the distance in hand sizes; beyond the gate where there is none."""
-    common = [palm_distance(last[view], first[view]) for view in last.keys() & first.keys()]
-    return float(np.median(common)) if common else 2 * GATE
+def _votes(last: dict[int, Detection], first: dict[int, Detection]) -> float:
+    """How much speaks for one hand: common views times how far the median move is below the gate, in hand sizes."""
+    moved = [palm_distance(last[view], first[view]) for view in last.keys() & first.keys()]
+    return len(moved) * max(GATE - float(np.median(moved)), 0.0) if moved else 0.0
 
 
 def _overlap(one: Chain, other: Chain) -> bool:
