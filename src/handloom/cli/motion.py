@@ -161,5 +161,6 @@ def camera_motion(
 def _beside(result: Path, what: str) -> Path:
     if result.is_file() and result.name != "hands.parquet":
         return result.with_name(f"{result.name.split('.')[0]}-{what}")
-    folder = result if result.is_dir() else result.parent
-    return folder.absolute().with_name(f"{folder.absolute().name}-{what}")
+    folder = (result if result.is_dir() else result.parent).absolute()
+    # Beside a folder that has no name, and so no place beside it, nothing is written: there is no result in it.
+    return folder.with_name(f"{folder.name}-{what}") if folder.name else folder / what

@@ -135,7 +135,11 @@ def train_hand_detector(data: tuple[Path, ...], out: Path, training: OmitArgPref
     with needing_torch():
         from handloom.training.hand_detector import train_hand_detector as run_training
 
-    use_it = ("use it", f"handloom track ... --estimator svegonet --detector {out}")
+    use_it = (
+        "use it",
+        f"handloom track ... --estimator svegonet --weights ... --detector {out}, or "
+        f"handloom annotate ... --network ... --detector {out}",
+    )
     carry_out_training(partial(run_training, data, out, training), use_it)
 
 

@@ -61,10 +61,10 @@ def view(
 
 
 def info(path: tyro.conf.Positional[Path]) -> None:
-    """Say what is in a video, a result folder or a calibration.
+    """Say what is in a video, a result folder, a store or a calibration.
 
     Args:
-        path: Video, image folder, result folder, hands.parquet, or calibration file.
+        path: Video, image folder, result folder, hands.parquet, store, or calibration file.
     """
     from handloom.describe import describe
     from handloom.terminal import print_rows

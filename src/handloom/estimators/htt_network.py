@@ -90,7 +90,7 @@ def load_network(weights: Path, device: Device = "auto", precision: Precision = 
         MissingDependencyError: the package that computes it is not installed.
     """
     if not weights.exists():
-        raise InputError(f"{weights} does not exist; give a folder with weights of HTT, or an exported .onnx file")
+        raise InputError(f"{weights} does not exist; give a folder with weights, or an exported .onnx file")
     if weights.suffix == ".onnx":
         try:
             from handloom.estimators.htt_onnx import OnnxHTT

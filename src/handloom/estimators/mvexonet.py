@@ -94,10 +94,8 @@ class Annotator:
         for _ in range(count):
             found = self.round(self.closer(crops, outline), left, begun, metres)
             yield found
-            # A hand that no view sees any more stays what it was.
-            lost = ~np.isfinite(found.joints).all((1, 2))
-            outline = crops.plane(found.joints)
-            begun = np.where(lost[:, None, None], begun, found.joints)
+            # A hand that no view sees any more is lost: NaN in all rounds that follow.
+            outline, begun = crops.plane(found.joints), found.joints
 
     def closer(self, crops: HandCrops, outline: Float[np.ndarray, "hands views n 2"]) -> HandCrops:
         """The crops that the network sees."""

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from handloom.annotate.labelled_hands import LabelledHands
+from handloom.errors import InputError
 from handloom.estimators.mvexonet import Annotator, triangulated_views
 from handloom.estimators.view_crops import HandCrops, boxes_of, corners, disturbed
 from handloom.metrics.boxes import intersection_over_union
@@ -73,6 +74,8 @@ def estimate(hands: LabelledHands, annotator: Annotator, noise: BoxNoise, seed: 
             crops = hands.crops.of(np.arange(len(hands.left)), views)
             joints[method] = _two_stage(annotator, crops, hands.left, corners(boxes[:, views]))
     views = ~hands.moving
+    if views.sum() < 2:
+        raise InputError(f"{hands.name} has {views.sum()} cameras that stand still; the rounds need two or more")
     crops = hands.crops.of(np.arange(len(hands.left)), views)
     outlines = {}
     outline = corners(boxes[:, views])

@@ -51,9 +51,13 @@ def refine(
         ("frames", str(len(track))),
         ("joints moved by", f"{1000 * float(np.median(moved)):.1f} mm (median)" if len(moved) else "none"),
         ("joints filled in", str(filled)),
-        ("jitter left, right", " and ".join(f"{a:.0f} -> {b:.0f} m/s³" for a, b in zip(before, after))),
+        ("jitter left, right", " and ".join(map(_change, before, after))),
     ]
     return "Poses refined", [*rows, *[("note", note) for note in notes], *place.rows()]
+
+
+def _change(before: float, after: float) -> str:
+    return "not seen" if np.isnan(before) else f"{before:.0f} -> {after:.0f} m/s³"
 
 
 def recognise(
@@ -102,6 +106,10 @@ def forecast(
 
     If the track goes on behind `at_s`, the rows compare the futures, and both plain forecasts, with what came.
     """
+    if seed < 0:
+        raise InputError(f"--seed is 0 or more, found {seed}")
+    if at_s is not None and not np.isfinite(at_s):
+        raise InputError(f"--at-s is a time in seconds, found {at_s}")
     track = read_any_track(place.result)
     observed = track if at_s is None else track[: int(np.searchsorted(track.times_s, at_s + 1e-9))]
     if not len(observed):

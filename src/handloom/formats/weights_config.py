@@ -6,7 +6,7 @@ from typing import Any
 from handloom.errors import InputError
 from handloom.formats.text_files import parse_json, read_text
 
-CONFIG = "config.json"
+CONFIG, TRAINING = "config.json", "training.json"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -25,8 +25,16 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def weights_folder(run: Path) -> Path:
-    """Where the weights of a training run are; any other folder is taken for that of the weights."""
-    return run / "model" if (run / "model").is_dir() else run
+    """Where the weights of a training run are; any other folder is taken for that of the weights.
+
+    Raises:
+        InputError: the training is not finished.
+    """
+    if (run / "model").is_dir():
+        return run / "model"
+    if (run / TRAINING).is_file() and not (run / CONFIG).is_file():
+        raise InputError(f"the training {run} is not finished; the command that began it goes on with it")
+    return run
 
 
 def network_of(run: Path) -> str | None:

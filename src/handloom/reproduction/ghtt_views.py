@@ -26,6 +26,7 @@ from handloom.formats.ghtt_weights import load_action_block, load_pose_block
 from handloom.formats.predictions import read_predictions
 from handloom.formats.text_files import parse_json, read_text
 from handloom.formats.weights import load_pretrained
+from handloom.formats.weights_config import network_of
 from handloom.hands import HandTrack
 from handloom.models.htt import HTT, HTTConfig
 from handloom.progress import Progress, named, silent
@@ -91,6 +92,9 @@ def reproduce_views(
     if own not in views:
         raise InputError(f"HTT's view {own!r} is not among the views of the table: {', '.join(views)}")
     videos_of(store, split)  # says early that there is no such split
+    for name, folder in vars(trained).items():
+        if folder is not None and network_of(folder) is None:
+            raise InputError(f"--{name} {folder} is no run and holds no weights")
     folders = _train(data, out, replace(options, cameras=views), own, trained, progress, should_stop)
     if folders is None:
         return None
@@ -230,7 +234,7 @@ def _htt(
     progress: Progress,
 ) -> dict[str, Any]:
     """Scores of HTT in a view, with its evaluation page; F's features serve where it has F's backbone."""
-    scored = out / "htt" / f"scores-{split}-{view}-{weights_hash(weights)}"
+    scored = out / "htt" / f"scores-{split}-{view}-{store_digest(Store(data))[:12]}-{weights_hash(weights)}"
     if not (scored / SCORES).exists():
         shared = backbone_digest(load_pretrained(HTT, HTTConfig, weights)) == backbone_digest(estimator.model)
         evaluate(weights, data, split, scored, view, options.device, "auto", progress, known if shared else None)
@@ -250,8 +254,8 @@ def _notes(
     given = [f"{name} {path}" for name, path in vars(trained).items() if path is not None]
     notes = [
         f"* the view that HTT was trained on, {htt_view}; F was shown all of {', '.join(views)}; P and A no pictures.",
-        "MPJPE after G-HTT's equalisation of palms, 20 joints: wrist-aligned (RA) and by a similarity (PA). Actions: "
-        "top 1 over labelled segments.",
+        "MPJPE after G-HTT's equalisation of palms: wrist-aligned (RA, 19 joints) and by a similarity (PA, 20 joints). "
+        "Actions: top 1 over labelled segments.",
         "HTT reads the features of F's frozen backbone, not F's poses and objects beside them as in the paper; the "
         "paper's HTT was trained on cam0 and cam1.",
         setting_of(data, options.preset, options.seed, options.device, epochs)

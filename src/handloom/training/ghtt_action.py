@@ -14,7 +14,7 @@ from handloom.datasets.motions import MotionRecording, action_vocabulary, open_s
 from handloom.datasets.sampler import sample_rng
 from handloom.estimators.htt_torch import choose_device
 from handloom.formats.ghtt_weights import POSE, load_pose_block
-from handloom.formats.weights import save_pretrained
+from handloom.formats.weights import save_pretrained, tensors_digest
 from handloom.label_vectors import action_vectors, object_vectors
 from handloom.models.ghtt_action import ActionBlock, ActionBlockConfig
 from handloom.models.ghtt_pose import PoseBlock
@@ -24,7 +24,7 @@ from handloom.training.action_samples import ActionSample, ActionSamples
 from handloom.training.ghtt_loss import ACTION_WEIGHTS, ActionLoss, action_loss
 from handloom.training.ghtt_recipe import ACTION_PRESETS, MotionRecipe
 from handloom.training.ghtt_samples import feature_statistics
-from handloom.training.label_tables import label_table
+from handloom.training.label_tables import label_digest, label_table
 from handloom.training.loop import LossTerms
 from handloom.training.motion_run import about_stores, split_or_none
 from handloom.training.options import RunOptions
@@ -152,7 +152,7 @@ def train_ghtt_action(
     device = local_device(choose_device(options.device))
     with processes(device) as shared:
         about = options.about(config, recipe, about_stores(stores, options.split, more), shared)
-        about |= {"pose": pose.name, "labels": None if labels is None else labels.name}
+        about |= {"pose": tensors_digest(block.state_dict()), "labels": label_digest(labels)}
         if folder.finished:
             folder.begin(about)
         else:

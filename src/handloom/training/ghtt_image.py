@@ -27,7 +27,7 @@ from handloom.training.ghtt_objects import AggregatorStage, object_clips
 from handloom.training.held_out import VALIDATION, Means, evenly, validates
 from handloom.training.htt_loss import HAND_TERMS, hand_terms
 from handloom.training.image_samples import frame_places, joined_views, object_places
-from handloom.training.label_tables import label_table
+from handloom.training.label_tables import label_digest, label_table
 from handloom.training.loop import LossTerms
 from handloom.training.options import ImageOptions
 from handloom.training.picture_stage import PictureStage
@@ -187,7 +187,7 @@ class _Run:
         weights = options.backbone_weights
         about = options.about(self.config, recipe, self.data, self.processes)
         about["backbone_weights"] = None if weights is None else file_digest(weights)
-        about["labels"] = None if options.labels is None else options.labels.name
+        about["labels"] = label_digest(options.labels)
         if folder.finished:
             folder.begin(about)
             return True
@@ -218,7 +218,8 @@ class _Run:
         options = self.options
         # Batches and rates that are given are those of F.
         recipe = replace(options, batch_clips=None, learning_rate=None).applied(PRESETS[options.preset].aggregator)
-        recipe = replace(recipe, batch_clips=min(recipe.batch_clips, recipe.most_clips or self.clips, self.clips))
+        most, count = min(recipe.batch_clips, recipe.most_clips or self.clips, self.clips), self.processes.count
+        recipe = replace(recipe, batch_clips=max(most // count, 1) * count)
         about = options.about(self.config, recipe, self.data, self.processes)
         if folder.finished:
             folder.begin(about)
@@ -228,7 +229,7 @@ class _Run:
         kept = folder.path / "features"
         given = (self.store, self.cameras, recipe.most_clips)
         samples = object_clips(model, *given, options.split, options.seed, self.device, kept, self.processes, told)
-        assert samples is not None  # `_config` has seen one
+        assert samples is not None  # `train_ghtt_image` has seen one
         held_out = None
         if validates(self.store, options.split):
             held_out = object_clips(model, *given, VALIDATION, None, self.device, kept, self.processes, told)

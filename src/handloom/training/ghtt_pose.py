@@ -151,6 +151,8 @@ def train_ghtt_pose(
         model = PoseBlock(config)
         t, dim = config.clip_frames, config.dim
         recordings = [*stored_motions(stores, options.split), *more]
+        if not recordings:
+            raise InputError("there is no motion to train on; give stores with --data, or recordings with --tracks")
         if trained is not None:
             model.load_state_dict(trained)
         elif recipe.normalise:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from handloom.formats.vector_tables import read_vectors
 from handloom.text_vectors import text_vectors
+from handloom.video import file_digest
 
 TEXT = Path("text")
 """In place of a table of vectors: ask the language model of the extra [text]."""
@@ -21,3 +22,8 @@ def label_table(labels: Path, names: Sequence[str], width: int | None = None) ->
         MissingDependencyError: the extra is not installed.
     """
     return text_vectors(names) if labels == TEXT else read_vectors(labels, names, width)
+
+
+def label_digest(labels: Path | None) -> str | None:
+    """What tells one source of embeddings from another: a table's content. Raises InputError: no such file."""
+    return None if labels is None else str(labels) if labels == TEXT else file_digest(labels)

@@ -145,7 +145,8 @@ class Loop(ABC):
         self.processes.wait()
         started, saved = time.monotonic() - self.place.wall_s, time.monotonic()
         steps = self.recipe.total_steps(self.steps_per_epoch)
-        stop = min(steps, self.place.step + (self.options.stop_after_steps or steps))
+        limit = self.options.stop_after_steps
+        stop = steps if limit is None else min(steps, self.place.step + limit)
         running = torch.zeros(2, len(self.terms), device=self.device)
         while self.place.step < stop:
             for batch in self._epoch():

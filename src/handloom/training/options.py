@@ -5,9 +5,11 @@ Nothing here needs torch, so that the command line can tell its flags without.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from handloom.errors import InputError
 from handloom.estimators.htt_network import Device
 from handloom.progress import Progress, silent
 from handloom.training.schedule import Schedule
@@ -63,6 +65,17 @@ class RunOptions:
     device: Device = "auto"
     checkpoint_minutes: float = 5.0
     max_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        least = {"epochs": 1, "batch_clips": 1, "max_steps": 1, "frame_step": 1, "workers": 0}
+        for name, value in least.items():
+            found = getattr(self, name, None)
+            if found is not None and found < value:
+                raise InputError(f"--{name.replace('_', '-')} is at least {value}, found {found}")
+        for name in ("learning_rate", "checkpoint_minutes"):
+            found = getattr(self, name)
+            if found is not None and not (found > 0 and isfinite(found)):
+                raise InputError(f"--{name.replace('_', '-')} is a positive number, found {found}")
 
     def applied(self, recipe: Recipe, *more: str) -> Recipe:
         """The recipe with what is given here, `more` naming what else may be."""

@@ -8,9 +8,10 @@ from typing import Any
 from handloom.errors import InputError
 from handloom.formats.atomic import json_text, write_text
 from handloom.formats.text_files import parse_json, read_text
+from handloom.formats.weights_config import TRAINING
 from handloom.training.checkpoint import Place, checkpoints
 
-ABOUT, LOG, CURVES, MODEL = "training.json", "log.csv", "curves.html", "model"
+ABOUT, LOG, CURVES, MODEL = TRAINING, "log.csv", "curves.html", "model"
 
 
 @dataclass(frozen=True)
