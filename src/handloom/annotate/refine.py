@@ -21,6 +21,8 @@ ROOM = 2.5
 """Of the kept pictures: how far a hand may turn out to lie from where it was triangulated."""
 _KEPT_SHARE = 2
 """Side of kept pictures by that of the network's crops."""
+LEAST_SCORE = 0.3
+"""A hand whose joints have a lower mean score is not where it was looked for: no place in its volume stands out."""
 _LONGEST_GAP = 10
 """Frames between triangulated hands in which the network looks for the hand on the straight line between them."""
 
@@ -47,7 +49,10 @@ class RefineTask:
 
 
 def refine_shard(task: RefineTask) -> None:
-    """The hands of a block by the network, in the shape of `Points`, with the joints of every round and their score."""
+    """The hands of a block by the network, in the shape of `Points`, with the joints of every round and their score.
+
+    Hands below `LEAST_SCORE` have no joints in `Points`.
+    """
     from handloom.estimators.mvexonet import Annotator
     from handloom.estimators.torch_threads import one_torch_thread
 
@@ -74,7 +79,9 @@ def refine_shard(task: RefineTask) -> None:
                 weight[view, frame, hand] = (
                     edge_weight(camera, keypoints[view, frame, hand]) * found.alone.score[:, view]
                 )
-        points = agreed(block, keypoints, weight, rounds[-1])
+        unsure = score.mean(-1) < LEAST_SCORE
+        weight[:, unsure] = 0
+        points = agreed(block, keypoints, weight, np.where(unsure[..., None, None], np.nan, rounds[-1]))
         save_stage(block.path(REFINED), block.made_of, {**points.__dict__, "rounds": rounds, "score": score})
 
 
