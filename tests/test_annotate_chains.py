@@ -21,7 +21,7 @@ def scene(windows):
         frames = slice(window * WINDOW, (window + 1) * WINDOW)
         for slot, (place, views, right) in enumerate(hands):
             member[frames, :views, slot] = number
-            keypoints[:views, frames, slot] = shape + [place * size(shape), 0]
+            keypoints[:views, frames, slot] = shape + np.array([place * size(shape), 0])
             first.append(window * WINDOW)
             support.append(WINDOW * views)
             evidence.append(support[-1] * (2.0 if right else -2.0))
@@ -33,7 +33,7 @@ def scene(windows):
 
 def size(shape):
     """Of a hand, in pixels."""
-    both = np.stack([shape, shape + [100, 0]])[None]
+    both = np.stack([shape, shape + np.array([100, 0])])[None]
     found = Found(both, np.ones((1, 2)), np.ones((1, 2)), np.ones((1, 2)), np.ones(1, bool))
     return 100 / palm_distance(detection_of(found, 0, 0), detection_of(found, 0, 1))
 
