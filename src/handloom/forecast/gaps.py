@@ -54,9 +54,12 @@ def bridged(
         known: which of it counts.
     """
     made, valid = refine(known), closed(known)
-    if (valid & ~known).any():
+    gap = valid & ~known
+    if gap.any():
         line = straight(made, known)
-        made = line + _share(refine, seen_m, known) * (made - line)
+        # Where the network cannot say how a hand is turned, it says nothing.
+        away = np.where(np.isfinite(made), made - line, 0.0)
+        made[gap] = (line + _share(refine, seen_m, known) * away)[gap]
     return np.where(valid[..., None], made, np.nan), valid
 
 
@@ -68,6 +71,7 @@ def _share(refine: Refine, seen_m: Float[np.ndarray, "T 2 21 3"], known: Bool[np
     if not cut.any():
         return _PRIOR
     made = refine(left)
+    cut &= np.isfinite(made).all(-1)
     line = straight(made, left)
     away, truly = (made - line)[cut], (seen_m - line)[cut]
     # The prior weighs as some of the gaps do.

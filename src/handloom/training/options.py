@@ -72,10 +72,10 @@ class RunOptions:
             found = getattr(self, name, None)
             if found is not None and found < value:
                 raise InputError(f"--{name.replace('_', '-')} is at least {value}, found {found}")
-        for name in ("learning_rate", "checkpoint_minutes"):
-            found = getattr(self, name)
-            if found is not None and not (found > 0 and isfinite(found)):
-                raise InputError(f"--{name.replace('_', '-')} is a positive number, found {found}")
+        if self.learning_rate is not None and not (self.learning_rate > 0 and isfinite(self.learning_rate)):
+            raise InputError(f"--learning-rate is a positive number, found {self.learning_rate}")
+        if not (self.checkpoint_minutes >= 0 and isfinite(self.checkpoint_minutes)):
+            raise InputError(f"--checkpoint-minutes is a number, not below 0, found {self.checkpoint_minutes}")
 
     def applied(self, recipe: Recipe, *more: str) -> Recipe:
         """The recipe with what is given here, `more` naming what else may be."""
