@@ -13,7 +13,15 @@ from contextlib import contextmanager
 from multiprocessing import parent_process
 from typing import Any
 
+from handloom.errors import InputError
+
 _ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM")}
+
+
+def require_worker(workers: int) -> None:
+    """Raises InputError: fewer processes than one."""
+    if workers < 1:
+        raise InputError(f"at least one worker is needed, found {workers}")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from handloom.errors import InputError
 from handloom.formats.assemblyhands_write import write_assemblyhands
 from handloom.formats.atomic import json_text
 from handloom.progress import Progress, silent
+from handloom.threads import require_worker
 
 LAYOUTS = ("native", "assemblyhands")
 
@@ -62,6 +63,7 @@ def annotate(
         InputError, CalibrationError: the capture cannot be used; says why.
         OutputError: something cannot be written.
     """
+    require_worker(workers)
     for what, stage in (("until", until), ("redo", redo)):
         if stage is not None and stage not in STAGES:
             raise InputError(f"{what} must be one of {', '.join(STAGES)}, found {stage!r}")

@@ -61,8 +61,6 @@ def annotate(
     from handloom.terminal import ProgressBar, print_rows
 
     count = cores() if workers is None else workers
-    if count < 1:
-        raise InputError(f"at least one worker is needed, found {count}")
     with ProgressBar("shards") as progress:
         done = run_annotate(
             capture,

@@ -17,7 +17,7 @@ from handloom.datasets.store_write import FORMAT, write_store
 from handloom.errors import HandloomError, InputError, OutputError
 from handloom.formats.episode import EpisodeSource, Problem
 from handloom.progress import Progress, silent
-from handloom.threads import exit_with_parent
+from handloom.threads import exit_with_parent, require_worker
 
 DATASETS = ("h2o", "fpha", "assemblyhands", "assembly101")
 STAGE = "prepare"
@@ -121,8 +121,7 @@ def prepare_episodes(
         InputError, CalibrationError: a recording that cannot be used, without `skip_bad`; none that can.
         OutputError: `out` holds something else, an interrupted run had other settings, or the disk refuses.
     """
-    if workers < 1:
-        raise InputError(f"at least one worker is needed, found {workers}")
+    require_worker(workers)
     if any(character in str(out) for character in "[]*?"):
         raise OutputError(f"{out}: LeRobot's loader cannot open a path with [ ] * or ? in it; choose another name")
     wanted = {

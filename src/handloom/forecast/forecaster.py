@@ -151,7 +151,7 @@ class Forecaster:
             phase: for path "b" the clips of the action before those that are observed.
 
         Raises:
-            InputError: no hand in the last 16 frames.
+            InputError: no hand in the last 16 frames, or a negative seed.
         """
         t = self.pose.config.clip_frames
         recent = np.asarray(motion.known[-t:].any(0))
@@ -160,6 +160,8 @@ class Forecaster:
                 "a forecast needs a hand in the last 16 frames (at 30 per second), and two frames of it or more; the "
                 f"last {len(motion.present[-t:])} frames show none"
             )
+        if seed < 0:
+            raise InputError(f"--seed is 0 or more, found {seed}")
         rng = np.random.Generator(np.random.Philox(seed))
         noise = rng.normal(size=(samples, -(-frames // t), self.pose.config.dim))
         noise[0] = 0

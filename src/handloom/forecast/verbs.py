@@ -106,8 +106,6 @@ def forecast(
 
     If the track goes on behind `at_s`, the rows compare the futures, and both plain forecasts, with what came.
     """
-    if seed < 0:
-        raise InputError(f"--seed is 0 or more, found {seed}")
     if at_s is not None and not np.isfinite(at_s):
         raise InputError(f"--at-s is a time in seconds, found {at_s}")
     track = read_any_track(place.result)

@@ -30,7 +30,7 @@ from handloom.simulate.plan import Layout
 from handloom.simulate.props import PROPS
 from handloom.simulate.shoot import Shot, Shots
 from handloom.simulate.simulation import Options, Simulation, as_rgb, draw
-from handloom.threads import exit_with_parent, single_threaded_children
+from handloom.threads import exit_with_parent, require_worker, single_threaded_children
 
 SHOOT, STORE = "draw", "store"
 DONE = "simulation.json"
@@ -82,8 +82,7 @@ def simulate(
         OutputError: `out` holds something else, an interrupted run had other options or was another version's, or the
             disk refuses.
     """
-    if workers < 1:
-        raise InputError(f"at least one worker is needed, found {workers}")
+    require_worker(workers)
     simulation = Simulation(rig, options)
     wanted = {"rig": rig, "masks": masks, "depth": depth, **asdict(options), "seconds": simulation.seconds}
     if (done := _finished(out, wanted)) is not None:
