@@ -80,6 +80,17 @@ def test_it_learns_a_sequence_by_heart_and_draws_it():
     assert torch.equal(*several)
 
 
+def test_words_drawn_one_by_one_are_those_of_the_whole_sequence():
+    model = network().eval()
+    action, length = torch.randn(3, 8), torch.tensor([12, 10, 8])
+    indices = torch.randint(8, (3, 2, 2), generator=torch.Generator().manual_seed(2))
+    drawn = model.continue_codes(action, length, indices, 4, top=1)
+    likeliest = model.logits(action, length, drawn).argmax(-1)
+    assert torch.equal(drawn[:, :2], indices)
+    assert torch.equal(drawn.flatten(1)[:, 4:], likeliest[:, 4:-1])
+    assert torch.equal(model.continue_codes(action, length, indices, 0), indices)
+
+
 def test_sizes_that_do_not_go_together_are_refused():
     with pytest.raises(InputError, match="books must divide code_dim"):
         network(code_dim=15)

@@ -16,7 +16,9 @@ from handloom.formats.weights import load_pretrained
 from handloom.geometry import Camera
 from handloom.geometry.reposing import repose
 from handloom.hands import CameraSource, HandTrack, ScaleSource
+from handloom.models.folded_resnet import FoldedResNet
 from handloom.models.ghtt_image import ImageEstimator, ImageEstimatorConfig
+from handloom.models.picture_hands import picture_features
 from handloom.resampling import even_times
 from handloom.skeleton import JOINT_COUNT
 
@@ -40,6 +42,7 @@ class GHTTEstimator:
     def __init__(self, model: ImageEstimator, device: Device = "auto") -> None:
         self._device = choose_device(device)
         self.model = model.to(self._device).eval()
+        self._backbone = FoldedResNet(self.model.backbone)
         self.config = model.config
         self.name = f"ghtt (torch {torch.__version__}, {self._device.type})"
 
@@ -53,7 +56,9 @@ class GHTTEstimator:
     def frames(self, pictures: UInt8[np.ndarray, "T H W 3"]) -> FrameEstimates:
         """F on RGB pictures of the config's size."""
         features = [
-            self.model.features(torch.from_numpy(pictures[k : k + CHUNK]).to(self._device).permute(0, 3, 1, 2))
+            picture_features(
+                self._backbone, torch.from_numpy(pictures[k : k + CHUNK]).to(self._device).permute(0, 3, 1, 2)
+            )
             for k in range(0, len(pictures), CHUNK)
         ]
         return self.from_features(torch.cat(features).cpu().numpy())

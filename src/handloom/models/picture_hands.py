@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from handloom.models.folded_resnet import FoldedResNet
 from handloom.models.resnet import Depth, Grid, ResNet
 from handloom.skeleton import JOINT_COUNT
 
@@ -45,7 +46,7 @@ def picture_backbone(depth: Depth, width: int, pooling: str, image_size: tuple[i
 
 
 def picture_features(
-    backbone: ResNet, images: UInt8[Tensor, "N 3 H W"] | Float[Tensor, "N 3 H W"]
+    backbone: ResNet | FoldedResNet, images: UInt8[Tensor, "N 3 H W"] | Float[Tensor, "N 3 H W"]
 ) -> Float[Tensor, "N width"]:
     """Features of single RGB pictures, 0 ... 255 as bytes or 0 ... 1 as floats."""
     pictures = images.float() / 255 if images.dtype == torch.uint8 else images

@@ -24,6 +24,9 @@ HALVING = 2
 """Frames that one step of the code stands for."""
 COMMITMENT = 0.25
 
+KeysValues = tuple[Tensor, Tensor]
+"""Of tokens that a layer has seen: (B, heads, L, dim / heads) each."""
+
 
 @dataclass(frozen=True)
 class CodecConfig:
@@ -56,13 +59,18 @@ class CausalLayer(EncoderLayer):
     def __init__(self, dim: int, heads: int, feedforward: int) -> None:
         super().__init__(dim, heads, feedforward, "gelu")
 
-    def causal(self, x: Float[Tensor, "B L dim"]) -> Float[Tensor, "B L dim"]:
-        """One layer."""
+    def causal(
+        self, x: Float[Tensor, "B L dim"], before: KeysValues | None = None
+    ) -> tuple[Float[Tensor, "B L dim"], KeysValues]:
+        """One layer, and the keys and values of all tokens so far; behind those of `before`, x is one token."""
         y = self.norm1(x)
         queries, keys = self._queries_and_keys(y, None)
-        attended = scaled_dot_product_attention(queries, keys, self._by_head(self.values(y)), is_causal=True)
+        values = self._by_head(self.values(y))
+        if before is not None:
+            keys, values = torch.cat([before[0], keys], 2), torch.cat([before[1], values], 2)
+        attended = scaled_dot_product_attention(queries, keys, values, is_causal=before is None)
         x = x + self.out(attended.transpose(1, 2).flatten(2))
-        return x + self.linear2(self.activation(self.linear1(self.norm2(x))))
+        return x + self.linear2(self.activation(self.linear1(self.norm2(x)))), (keys, values)
 
 
 class CausalStack(nn.Module):
@@ -78,11 +86,20 @@ class CausalStack(nn.Module):
 
     def forward(self, x: Float[Tensor, "B L dim"]) -> Float[Tensor, "B L dim"]:
         """Tokens in, tokens out."""
-        x = x + self.table[: x.shape[1]]
-        for layer in self.layers:
+        return self.continued(x, None)[0]
+
+    def continued(
+        self, x: Float[Tensor, "B L dim"], before: list[KeysValues] | None
+    ) -> tuple[Float[Tensor, "B L dim"], list[KeysValues]]:
+        """The first tokens (`before` is None), or one more token behind those of `before`; and what the next needs."""
+        first = 0 if before is None else before[0][0].shape[2]
+        x = x + self.table[first : first + x.shape[1]]
+        seen = []
+        for k, layer in enumerate(self.layers):
             assert isinstance(layer, CausalLayer)
-            x = layer.causal(x)
-        return self.norm(x)
+            x, here = layer.causal(x, None if before is None else before[k])
+            seen.append(here)
+        return self.norm(x), seen
 
 
 class Coded(NamedTuple):
@@ -200,8 +217,10 @@ class PoseGPT(nn.Module):
             length: frames of the whole sequence.
             indices: the codes so far.
         """
-        books = self.config.codec.books
-        return self._logits(action, length, indices.flatten(1), books)
+        out = self.stack(self._tokens(action, length, indices.flatten(1)))[:, 1:]
+        each = torch.stack([head(out) for head in self.word_out], 2)
+        place = torch.arange(out.shape[1], device=out.device)
+        return each[:, place, place % self.config.codec.books]
 
     def loss(
         self, action: Tensor, length: Tensor, indices: Int[Tensor, "B steps books"], counted: Bool[Tensor, "B steps"]
@@ -222,20 +241,24 @@ class PoseGPT(nn.Module):
         top: int = 20,
         generator: torch.Generator | None = None,
     ) -> Int[Tensor, "B more books"]:
-        """Draw `steps` more steps, each word from the `top` likeliest (section 3.3 there)."""
-        books = self.config.codec.books
+        """Draw `steps` more steps, each word from the `top` likeliest (section 3.3 there); 0 adds none."""
+        books, most = self.config.codec.books, min(top, self.config.codec.entries)
         words = indices.flatten(1)
-        for _ in range(steps * books):
-            likely, rows = self._logits(action, length, words, books)[:, -1].topk(min(top, self.config.codec.entries))
-            drawn = torch.multinomial(likely.softmax(-1), 1, generator=generator)
-            words = torch.cat([words, rows.gather(1, drawn)], 1)
-        return words.unflatten(1, (-1, books))
+        out, seen = self.stack.continued(self._tokens(action, length, words), None)
+        drawn: list[Tensor] = []
+        for place in range(words.shape[1], words.shape[1] + steps * books):
+            if drawn:
+                out, seen = self.stack.continued(self._words(drawn[-1], place - 1), seen)
+            likely, rows = self.word_out[place % books](out[:, -1]).topk(most)
+            drawn.append(rows.gather(1, torch.multinomial(likely.softmax(-1), 1, generator=generator)))
+        return torch.cat([words, *drawn], 1).unflatten(1, (-1, books))
 
-    def _logits(self, action: Tensor, length: Tensor, words: Tensor, books: int) -> Tensor:
-        book = torch.arange(words.shape[1], device=words.device) % books
+    def _tokens(self, action: Tensor, length: Tensor, words: Tensor) -> Tensor:
         told = torch.stack([self.action_in(action), self.length_in(length.clamp(0, self.config.longest))], 1)
-        tokens = torch.cat([told, self.word_in(words + book * self.config.codec.entries)], 1)
-        out = self.stack(tokens)[:, 1:]
-        each = torch.stack([head(out) for head in self.word_out], 2)
-        place = torch.arange(out.shape[1], device=out.device)
-        return each[:, place, place % books]
+        return torch.cat([told, self._words(words, 0)], 1)
+
+    def _words(self, words: Int[Tensor, "B n"], first: int) -> Float[Tensor, "B n dim"]:
+        """Tokens of words, the first of which is the `first` of the sequence."""
+        places = torch.arange(first, first + words.shape[1], device=words.device)
+        embedded: Tensor = self.word_in(words + places % self.config.codec.books * self.config.codec.entries)
+        return embedded

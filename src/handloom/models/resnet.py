@@ -38,12 +38,16 @@ class _Block(nn.Module):
 
     def shortcut(self, x: Tensor) -> Tensor:
         """The input, in the shape of the output."""
-        if self.downsample is None:
-            return x
+        return x if self.downsample is None else _convolved(x, *self.projection)
+
+    @property
+    def projection(self) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+        """Convolution and norm of a shortcut that has them."""
+        assert self.downsample is not None
         convolution, norm = self.downsample
         assert isinstance(convolution, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
-        return _convolved(x, convolution, norm)
+        return convolution, norm
 
 
 class BasicBlock(_Block):
@@ -128,11 +132,15 @@ class ResNet(nn.Module):
         """Feature vectors of pictures whose channels are already normalised."""
         for x in self.maps(images):  # noqa: B007 - the last one counts
             pass
+        return self.read(x)
+
+    def read(self, last: Float[Tensor, "N channels h w"]) -> Float[Tensor, "N features"]:
+        """The feature vectors of the last maps."""
         if self.grid is not None:
-            read: Tensor = self.grid(x)
-            return read
+            features: Tensor = self.grid(last)
+            return features
         # First over columns, then over rows: the order of the released HTT, for equal rounding.
-        return x.mean(3).mean(2)
+        return last.mean(3).mean(2)
 
     def maps(self, images: Float[Tensor, "N 3 H W"]) -> Iterator[Tensor]:
         """The maps after each of the four stages; the last is a 32nd of the picture's size."""
@@ -160,8 +168,13 @@ def _convolved(x: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Tenso
     """
     if norm.training:
         return norm(convolution(x))
+    weight, bias = folded(convolution, norm)
+    return conv2d(x, weight, bias, convolution.stride, convolution.padding)  # type: ignore[arg-type]
+
+
+def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the convolution that does both, with the norm's fixed statistics."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    weight, bias = convolution.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
-    return conv2d(x, weight, bias, convolution.stride, convolution.padding)  # type: ignore[arg-type]
+    return convolution.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale

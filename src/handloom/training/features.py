@@ -14,13 +14,14 @@ from handloom.datasets.mirror import mirrored
 from handloom.datasets.resize import resized
 from handloom.datasets.sampler import sample_rng
 from handloom.formats.weights import read_tensors, tensors_digest, write_tensors
+from handloom.models.folded_resnet import FoldedResNet
 from handloom.models.ghtt_image import ImageEstimator
 from handloom.models.htt import HTT, HTTConfig
+from handloom.models.picture_hands import picture_features
 from handloom.progress import Progress
-from handloom.training.precision import arithmetic
 from handloom.training.samples import PictureSamples, Sample, mirror_share
 
-CHUNK = 64
+CHUNK = 16
 """Pictures that go through the backbone together."""
 
 
@@ -48,7 +49,8 @@ class FeatureStore:
         pictures: str,
         mirror: float = 0.0,
     ) -> None:
-        self.model, self.seed, self.precision = model, seed, precision
+        self.model, self.seed = model, seed
+        self._backbone = FoldedResNet(model.backbone, torch.bfloat16 if precision == "bfloat16" else torch.float32)
         self.mirror = mirror_share(model.config, mirror)
         self.folder = folder / f"{backbone_digest(model)}-{pictures}-{seed}-{precision}-{self.mirror:g}"
 
@@ -90,8 +92,7 @@ class FeatureStore:
             if turned:
                 pictures = pictures[:, :, ::-1]
             images = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).to(device)
-            with arithmetic(device, self.precision):
-                parts.append(self.model.features(images).half().cpu())
+            parts.append(picture_features(self._backbone, images).half().cpu())
         shift = torch.tensor(drawn.shift_px if variant else (0, 0))
         return {"features": torch.cat(parts), "shift_px": shift, "mirrored": torch.tensor(turned)}
 
