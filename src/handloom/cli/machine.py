@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,6 +33,10 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+class _Unasked(Exception):
+    """An end was requested, and what runs went on without asking: it is no training and keeps nothing but files."""
+
+
 def resumable(what: str, run: Callable[[Progress, Callable[[], bool]], Result | None]) -> Result | None:
     """Carry out what can be gone on with: show how far it is, and end it softly on Ctrl-C, with exit code 130.
 
@@ -43,8 +47,19 @@ def resumable(what: str, run: Callable[[Progress, Callable[[], bool]], Result | 
     from handloom.terminal import ProgressBar, print_rows
     from handloom.tracking.interrupt import Interruption
 
+    result = None
     with ProgressBar("steps") as progress, Interruption() as interruption:
-        result = run(progress, lambda: interruption.requested)
+        unheeded = 0
+
+        def told(stage: str, done: int, total: int | None) -> None:
+            nonlocal unheeded
+            progress(stage, done, total)
+            unheeded += interruption.requested
+            if unheeded > 1:
+                raise _Unasked
+
+        with suppress(_Unasked):
+            result = run(told, lambda: interruption.requested)
     if result is None:
         print_rows(f"{what} ended early", [("go on with", "the same command")])
         if interruption.requested:

@@ -50,7 +50,7 @@ def by_short_path(forecaster: Forecaster, samples: int = 1, seed: int = 0, own_p
         if recording.name not in pasts:
             # What is foretold anywhere is known once; at every start counts only what has come by then.
             pasts[recording.name] = OwnPast.of(forecaster.pose, recording)
-        return pasts[recording.name].corrected(joints, recording.joints_m[start - OBSERVED : start], start)
+        return pasts[recording.name].corrected(joints, recording.joints_m[:start])
 
     return predict
 

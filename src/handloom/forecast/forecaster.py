@@ -13,7 +13,7 @@ from handloom.errors import InputError
 from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_torch import choose_device
 from handloom.forecast.observed import last_clip, observed_sizes, own_shape
-from handloom.forecast.own_past import LAGS, LONGEST_PAST, OwnPast
+from handloom.forecast.own_past import LONGEST_PAST, OwnPast
 from handloom.forecast.paths import encode, expand, predict_short
 from handloom.forecast.recognise import Recogniser, encode_actions
 from handloom.forecast.shipped import weights_folder
@@ -91,7 +91,7 @@ class Forecaster:
 
         Args:
             track: what is observed; resampled to 30 frames per second. Path P.a looks at its last 16 frames (and, for
-                `own_past`, at 20 s), P.b at the last 256, which are taken for one action.
+                `own_past`, at 30 s), P.b at the last 256, which are taken for one action.
             seconds: how far.
             samples: how many futures, the mean among them.
             path: "a", from pose to pose; "b", by way of the action; "auto" takes P.b beyond 2 s if there is a block A.
@@ -120,7 +120,7 @@ class Forecaster:
         joints, valid = self.predict(motion, frames, samples, path, rows, seed)
         if path == "a" and self.own_past:
             past = OwnPast.of(self.pose, recording)
-            joints = past.corrected(joints, recording.joints_m[-max(LAGS) - 1 :], len(recording))
+            joints = past.corrected(joints, recording.joints_m)
         if track.frame == "camera" and track.world_from_camera is not None:
             joints = apply_rigid(invert_rigid(_last_pose(track))[None, None, None], joints)
         times = track.times_s[-1] + np.arange(1, frames + 1) / self.pose.config.frame_rate

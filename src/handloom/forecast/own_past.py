@@ -1,11 +1,13 @@
 """What block P foretold in a track's own past, and what came of it, taken into account for what comes.
 
 A network foretells the motion that it was trained on; people, tasks and trackers differ, and on another's recordings
-hands that stay may be the better forecast. So each joint's way from where it was last is a weighted sum of the way that
-P foretells and of the ways that it came in the last 1, 2, 4, 8 and 15 frames. The weights, one set for every frame
-ahead, are fitted to all windows of the past whose future has come (ridge regression; a window counts the less, the more
-moved in it). There are two such sets, for the wrist and for the joints about it, shared by hands, joints and axes, so
-that nothing depends on how the frame lies. Where there is no past, P's way counts by half. Not in the paper.
+hands that stay may be the better forecast. So each joint's way from where it was last is a weighted sum of several: the
+way that P foretells; those that it came in the last 1, 2, 4, 8 and 15 frames; those back to where it was on average in
+the last 3 and 10 s; and what came of the moments of the past that were most like this one (`alike.py`). The weights,
+one set for every frame ahead, are fitted to all windows of the past whose future has come (ridge regression; a window
+counts the less, the more moved in it). There are two such sets, for the wrist and for the joints about it, shared by
+hands, joints and axes, so that nothing depends on how the frame lies. Where there is no past, P's way counts by half.
+Not in the paper.
 """
 
 from dataclasses import dataclass
@@ -15,21 +17,25 @@ from jaxtyping import Bool, Float, Int
 
 from handloom.datasets.motion_clips import MotionClips
 from handloom.datasets.motions import MotionRecording
+from handloom.forecast.alike import Moments
 from handloom.forecast.observed import last_clip, observed_sizes, own_shape
 from handloom.forecast.paths import predict_short
 from handloom.geometry.motion_features import LOCAL_JOINTS, joints_from_features
+from handloom.metrics.means import known_mean
 from handloom.models.ghtt_pose import PoseBlock
 from handloom.skeleton import BONES, WRIST, bone_lengths
 
-LAGS = (1, 2, 4, 8, 15)
+_LAGS = (1, 2, 4, 8, 15)
+_MEANS = (90, 300)
+_WAYS = 1 + len(_LAGS) + len(_MEANS) + 1
 STEP = 8
 """Frames between the windows of the past."""
 FRAMES = 30
 """So far ahead ways are weighed; behind it the weights stay."""
-LONGEST_PAST = 600
-"""Frames of the past that count: 20 s."""
+LONGEST_PAST = 900
+"""Frames of the past that count: 30 s."""
 _PRIOR = 0.5
-_STRENGTH = 1.0
+_STRENGTH = 3.0
 """Windows of the past that weigh as much as the prior."""
 _STILL_M = 0.01
 _BATCH = 64
@@ -41,10 +47,12 @@ class OwnPast:
 
     Attributes:
         starts: first frames that were foretold, increasing.
+        moments: the last frames before them.
         squares, products: of the wrist and of the joints about it.
     """
 
     starts: Int[np.ndarray, "W"]
+    moments: Moments
     squares: Float[np.ndarray, "W 2 frames ways ways"]
     products: Float[np.ndarray, "W 2 frames ways"]
 
@@ -55,7 +63,8 @@ class OwnPast:
         starts = np.array(
             [s for s in range(t, len(recording), STEP) if present[s - t : s].all(0).any()], int
         )  # fmt: skip
-        squares = np.zeros((len(starts), 2, FRAMES, 1 + len(LAGS), 1 + len(LAGS)))
+        moments = Moments.of(joints, starts, FRAMES)
+        squares = np.zeros((len(starts), 2, FRAMES, _WAYS, _WAYS))
         products = np.zeros(squares.shape[:-1])
         for first in range(0, len(starts), _BATCH):
             rows = slice(first, first + _BATCH)
@@ -63,10 +72,11 @@ class OwnPast:
             for row, start in enumerate(starts[rows].tolist(), first):
                 whole = np.asarray(present[start - t : start].all(0))
                 came = joints[start : start + FRAMES] - joints[start - 1]
-                ways = _ways(foretold[row - first, : len(came)] - joints[start - 1], joints[start - t : start])
+                alike = moments.way(joints[:start], start, start - LONGEST_PAST)
+                ways = _ways(foretold[row - first, : len(came)] - joints[start - 1], alike[: len(came)], joints[:start])
                 came = np.where(whole[:, None, None], came, np.nan)
                 squares[row, :, : len(came)], products[row, :, : len(came)] = _normal_equations(ways, came)
-        return cls(starts, squares, products)
+        return cls(starts, moments, squares, products)
 
     def weights(self, now: int) -> Float[np.ndarray, "2 frames ways"]:
         """Of P's way and of the ways that joints came, from what has come before frame `now`."""
@@ -84,14 +94,20 @@ class OwnPast:
         return np.asarray(solved[..., 0])
 
     def corrected(
-        self, foretold: Float[np.ndarray, "samples frames 2 21 3"], past: Float[np.ndarray, "t 2 21 3"], now: int
+        self, foretold: Float[np.ndarray, "samples frames 2 21 3"], past: Float[np.ndarray, "now 2 21 3"]
     ) -> Float[np.ndarray, "samples frames 2 21 3"]:
-        """Futures as the past teaches; bones stay as long as in the last frame. Joints not seen there stay P's."""
-        weights = self.weights(now)
-        weights = weights[:, np.minimum(np.arange(foretold.shape[1]), FRAMES - 1)]
+        """Futures as the past teaches; bones stay as long as in the last frame. Joints not seen there stay P's.
+
+        Args:
+            foretold: by P.
+            past: the joints of the recording up to now; at least those of the last 10 s, in their own frames.
+        """
+        now, ahead = len(past), np.minimum(np.arange(foretold.shape[1]), FRAMES - 1)
+        weights = self.weights(now)[:, ahead]
+        alike = self.moments.way(past, now, now - LONGEST_PAST)[ahead]
         out = []
         for sample in foretold:
-            ways = _ways(sample - past[-1], past)
+            ways = _ways(sample - past[-1], alike, past)
             parts = [np.einsum("fw,wf...->f...", w, np.nan_to_num(part)) for w, part in zip(weights, ways)]
             wrist = parts[0]
             moved = past[-1] + wrist + np.concatenate([np.zeros_like(wrist), parts[1]], -2)
@@ -126,11 +142,15 @@ def _foretold(
 
 
 def _ways(
-    foretold: Float[np.ndarray, "frames 2 21 3"], past: Float[np.ndarray, "t 2 21 3"]
+    foretold: Float[np.ndarray, "frames 2 21 3"],
+    alike: Float[np.ndarray, "frames 2 21 3"],
+    past: Float[np.ndarray, "t 2 21 3"],
 ) -> tuple[Float[np.ndarray, "ways frames 2 1 3"], Float[np.ndarray, "ways frames 2 20 3"]]:
-    """P's way and those that joints came: of the wrist, and of the others about it."""
-    came = np.stack([past[-1] - past[max(len(past) - 1 - lag, 0)] for lag in LAGS])
-    ways = np.concatenate([foretold[None], np.broadcast_to(came[:, None], (len(LAGS), *foretold.shape))])
+    """All ways, of the wrist and of the others about it, from P's and that of the moments alike."""
+    came = [past[-1] - past[max(len(past) - 1 - lag, 0)] for lag in _LAGS]
+    back = [known_mean(past[-frames:]) - past[-1] for frames in _MEANS]
+    same = np.broadcast_to(np.stack(came + back)[:, None], (len(came) + len(back), *foretold.shape))
+    ways = np.concatenate([foretold[None], same, alike[None]])
     wrist = ways[..., WRIST : WRIST + 1, :]
     return wrist, ways[..., WRIST + 1 :, :] - wrist
 

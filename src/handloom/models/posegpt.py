@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, mse_loss, scaled_dot_product_attention
+from torch import Tensor, distributed, nn
+from torch.nn.functional import cross_entropy, mse_loss, one_hot, scaled_dot_product_attention
 
 from handloom.errors import InputError
 from handloom.geometry.motion_features import FEATURES
@@ -23,6 +23,9 @@ from handloom.models.transformer import EncoderLayer, sine_positions
 HALVING = 2
 """Frames that one step of the code stands for."""
 COMMITMENT = 0.25
+MEMORY, UNUSED = 0.95, 0.05
+"""Of how often entries were used in training: what a step keeps of it, and the share of the average that is too little.
+"""
 
 KeysValues = tuple[Tensor, Tensor]
 """Of tokens that a layer has seen: (B, heads, L, dim / heads) each."""
@@ -111,7 +114,14 @@ class Coded(NamedTuple):
 
 
 class MotionCodec(nn.Module):
-    """The vector-quantised autoencoder. Neither half looks ahead: a beginning has the code that it has in the whole."""
+    """The vector-quantised autoencoder. Neither half looks ahead: a beginning has the code that it has in the whole.
+
+    In training, entries that are hardly used (in the beginning: all) become codes of the batch, drawn by chance; else a
+    few entries take everything and the others never learn (Dhariwal et al., Jukebox, 2020, section 3.1).
+    """
+
+    uses: Tensor
+    """How often each entry was used of late; on average 1."""
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
@@ -122,6 +132,7 @@ class MotionCodec(nn.Module):
         self.encoder, self.decoder = CausalStack(*stack), CausalStack(*stack)
         self.to_code, self.from_code = nn.Linear(c.dim, c.code_dim), nn.Linear(c.code_dim, c.dim)
         self.codes = nn.Parameter(torch.randn(c.books, c.entries, c.code_dim // c.books))
+        self.register_buffer("uses", torch.zeros(c.books, c.entries))
         self.pairs_out = nn.Linear(c.dim, HALVING * c.dim)
         self.head = PoseHead(c.dim)
 
@@ -130,11 +141,34 @@ class MotionCodec(nn.Module):
         tokens = self.embedding(self.embedding.fill(features, known))
         halved = self.pairs_in(tokens.unflatten(1, (-1, HALVING)).flatten(2))
         wanted = self.to_code(self.encoder(halved)).unflatten(-1, (self.config.books, -1))
+        learning = self.training and self.codes.requires_grad
+        if learning:
+            self._revive(wanted.detach().flatten(0, 1))
         distance = torch.stack([torch.cdist(wanted[:, :, b], self.codes[b]) for b in range(self.config.books)], 2)
         indices = distance.argmin(-1)
+        if learning:
+            self._count(indices.flatten(0, 1))
         found = self.look_up(indices).view_as(wanted)
         loss = mse_loss(found, wanted.detach()) + COMMITMENT * mse_loss(wanted, found.detach())
         return Coded(indices, (wanted + (found - wanted).detach()).flatten(2), loss)
+
+    @torch.no_grad()
+    def _revive(self, wanted: Float[Tensor, "n books dim"]) -> None:
+        drawn = torch.randint(len(wanted), (self.config.entries,), device=wanted.device)
+        instead = wanted[drawn].transpose(0, 1).contiguous()
+        if distributed.is_initialized():
+            distributed.broadcast(instead, 0)  # the same in all processes
+        unused = self.uses < UNUSED
+        self.codes.copy_(torch.where(unused[..., None], instead, self.codes))
+        self.uses.masked_fill_(unused, 1)
+
+    @torch.no_grad()
+    def _count(self, indices: Int[Tensor, "n books"]) -> None:
+        uses = one_hot(indices, self.config.entries).float().mean(0) * self.config.entries
+        if distributed.is_initialized():
+            distributed.all_reduce(uses)
+            uses /= distributed.get_world_size()
+        self.uses.lerp_(uses, 1 - MEMORY)
 
     def look_up(self, indices: Int[Tensor, "B steps books"]) -> Float[Tensor, "B steps code_dim"]:
         """The vectors of codes."""
