@@ -33,7 +33,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-class _Unasked(Exception):
+class _UnaskedError(Exception):
     """An end was requested, and what runs went on without asking: it is no training and keeps nothing but files."""
 
 
@@ -56,9 +56,9 @@ def resumable(what: str, run: Callable[[Progress, Callable[[], bool]], Result | 
             progress(stage, done, total)
             unheeded += interruption.requested
             if unheeded > 1:
-                raise _Unasked
+                raise _UnaskedError
 
-        with suppress(_Unasked):
+        with suppress(_UnaskedError):
             result = run(told, lambda: interruption.requested)
     if result is None:
         print_rows(f"{what} ended early", [("go on with", "the same command")])
