@@ -16,6 +16,7 @@ from handloom.errors import InputError
 from handloom.evaluation.blending import score_blends
 from handloom.evaluation.motion import OBSERVED, PLAIN, ForecastScore, by_short_path, score_forecasts, score_refinement
 from handloom.evaluation.moving_camera import KNOWN, RAW, STILL, moving_views, score_moving_camera
+from handloom.evaluation.transitions import score_transitions
 from handloom.forecast.forecaster import Forecaster
 from handloom.forecast.paths import device_of
 from handloom.forecast.refine import Refiner
@@ -164,6 +165,23 @@ def measure_blends(
         ("both ends apart", f"{1000 * score.apart_m:.1f} mm (mean of joints)"),
         ("blend of equal shares", f"{100 * score.halfway:.0f} % of the way, a detour of {score.detour:.2f}"),
     ]
+
+
+def measure_transitions(
+    paths: Sequence[Path], weights: Path | None, split: str, limit: int | None, samples: int
+) -> tuple[str, Rows]:
+    """What is foretold at the end of actions, beside what came."""
+    recordings = motion_recordings(paths, split)
+    scores = score_transitions(Forecaster.from_pretrained(weights), recordings, samples, limit)
+    rows: Rows = [
+        (
+            name,
+            f"goes over to the next action in {100 * score.gone_over:.0f} %; wrist ADE {1000 * score.ade_m:.1f} mm; "
+            f"acceleration at the seam {score.acceleration:.2f} m/s²",
+        )
+        for name, score in scores.items()
+    ]
+    return f"Transitions between actions, {next(iter(scores.values())).windows} windows", rows
 
 
 def _said(score: ForecastScore) -> str:

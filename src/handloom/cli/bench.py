@@ -238,6 +238,30 @@ def bench_blend(
     print_rows(*measure_blends(recordings, weights, split, limit, pairs))
 
 
+@bench.command(name="transitions")
+def bench_transitions(
+    recordings: tyro.conf.Positional[tuple[Path, ...]],
+    weights: Path | None = None,
+    split: str = "test",
+    limit: int | None = None,
+    samples: int = 5,
+) -> None:
+    """Futures of G-HTT from the end of an action: do they go over to the next one, and smoothly?
+
+    Args:
+        recordings: Labelled ones: stores.
+        weights: As for `bench forecast`.
+        split: Of stores.
+        limit: Measure on so many transitions, evenly chosen.
+        samples: Futures of each, the mean among them.
+    """
+    with needing_torch():
+        from handloom.benchmarks.motion import measure_transitions
+    from handloom.terminal import print_rows
+
+    print_rows(*measure_transitions(recordings, weights, split, limit, samples))
+
+
 @bench.command(name="recognise")
 def bench_recognise(
     recordings: tyro.conf.Positional[tuple[Path, ...]], weights: Path | None = None, split: str = "test"

@@ -133,6 +133,12 @@ class Recogniser:
         scores = ClipScores(self.labels, start, end, probabilities)
         return replace(track, actions=self._segments(scores, present)), scores
 
+    def probabilities(self, motion: HandMotion) -> Float[np.ndarray, "labels"]:
+        """Of every label, for a motion that is the beginning of one action, with nothing told of its object."""
+        mids, _ = self._mids(motion)
+        mids = mids[: self.action.config.steps]
+        return self._probabilities(mids, np.full(len(mids), -1), 0)
+
     def object_rows(self, track: HandTrack, clips: int, name: str | None) -> Int[np.ndarray, "clips"]:
         """Row of the object in each clip among those of block A, -1 where it is not known."""
         known = {known: row for row, known in enumerate(self.action.config.objects)}
