@@ -55,6 +55,33 @@ def weights(folder):
 
 
 @needs_torch
+def test_padding_says_nothing(store, pose):
+    """A batch of segments of frames without its padding: the same latent and the same foretold frames."""
+    from handloom.formats.ghtt_weights import load_pose_block
+    from handloom.models.ghtt_action import ActionBlock, ActionBlockConfig
+    from handloom.training.action_samples import ActionSamples, without_padding
+    from handloom.training.ghtt_action import ActionForward
+    from handloom.training.stacked import stacked
+
+    recordings = stored_motions([Store(store)], "train")
+    names = tuple(sorted({segment.label for recording in recordings for segment in recording.segments}))
+    torch.manual_seed(0)
+    config = ActionBlockConfig(names, ("box",), **(TINY | {"label_dim": 16, "steps": 100, "level": "pose"}))
+    samples = ActionSamples(recordings, config, load_pose_block(pose), 1)
+    batch = next(iter(stacked(samples, [(0, k) for k in range(len(samples))], 8, keep_last=True)))
+    less = without_padding(batch)
+    observed, ahead = (int(there.sum(1).max()) for there in (batch.seen, batch.future_seen))
+    assert less.inputs.shape[1] == observed < 100
+    assert less.future.shape[1] == ahead < 100
+    forward = ActionForward(ActionBlock(config).eval())
+    with torch.inference_mode():
+        whole, short = forward(batch, True), forward(less, True)
+    seen = less.future_seen
+    torch.testing.assert_close(short[0][seen], whole[0][:, :ahead][seen], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(short[2], whole[2], rtol=1e-4, atol=1e-5)
+
+
+@needs_torch
 def test_a_run_knows_all_its_stores_even_those_of_one_name(store, tmp_path):
     from handloom.training.motion_run import about_stores
 

@@ -89,6 +89,29 @@ def test_tables_are_trained_scored_and_written(store, tiny, tmp_path, capsys, mo
     assert (tmp_path / "r" / "ghtt-table2.json").stat().st_mtime_ns == before
 
 
+def test_more_data_is_trained_on_and_shared(store, tiny, tmp_path, capsys):
+    from handloom.cli import main
+
+    other = tmp_path / "other"
+    source = MadeUp((90, 80, 100))
+    source.with_pictures = False
+    prepare_episodes(source, other)
+    out = tmp_path / "r"
+    options = ["--data", str(store), "--more", str(other), "--out", str(out), "--epochs", "1", "--device", "cpu"]
+    assert main(["reproduce", "ghtt-more-data", *options, "--windows", "3"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("| s | ") == said.count("| s and more | ") == 1
+    assert "More data: other (" in said
+    kept = json.loads((out / "ghtt-more-data.json").read_text())
+    assert set(kept["scores"]) == {"P.a", "P.b", "P.a-more", "P.b-more"}
+    assert all(0 <= value <= 1 for value in kept["top1"].values())
+    alone = json.loads((out / "pose" / "training.json").read_text())["data"]["stores"]
+    both = json.loads((out / "pose-more" / "training.json").read_text())["data"]["stores"]
+    assert set(alone) == {"s"}
+    assert set(both) == {"s", "other"}
+    assert json.loads((out / "action-more" / "training.json").read_text())["data"]["stores"].keys() == both.keys()
+
+
 def _all_networks_are_scored_where_it_was_asked(store, trained, monkeypatch):
     """Told of a device that has no numbers, every network ends up there."""
     from handloom.evaluation.generation import GenerationScore

@@ -5,24 +5,18 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
-
-import torch
 
 from handloom.benchmarks.motion import motion_recordings
 from handloom.datasets.motions import MotionRecording, MotionSegment
 from handloom.errors import InputError
+from handloom.evaluation.recognition import recognition_accuracy
 from handloom.forecast.shipped import weights_folder
 from handloom.formats.ghtt_weights import load_action_block, load_pose_block
-from handloom.models.ghtt_action import ActionBlock
-from handloom.models.ghtt_pose import PoseBlock
 from handloom.rows import Rows
-from handloom.training.action_samples import ActionSamples
-from handloom.training.ghtt_action import ActionForward, train_ghtt_action
+from handloom.training.ghtt_action import train_ghtt_action
 from handloom.training.options import RunOptions
-from handloom.training.stacked import stacked
 
-EPOCHS, BATCH, AT_ONCE = 150, 4, 64
+EPOCHS, BATCH = 150, 4
 
 
 def measure_gestures(paths: Sequence[Path], pose: Path | None, epochs: int = EPOCHS) -> tuple[str, Rows]:
@@ -39,7 +33,7 @@ def measure_gestures(paths: Sequence[Path], pose: Path | None, epochs: int = EPO
         weights = train_ghtt_action([], folder, Path(run), options, more=trained)
         assert weights is not None
         block = load_action_block(weights)
-    found = _accuracy(tested, block, load_pose_block(folder))
+    found = recognition_accuracy(tested, block, load_pose_block(folder))
     return "Gestures of runs that were not trained on", [
         ("labels", ", ".join(block.config.actions)),
         ("runs trained on, tested", f"{_runs(trained)}, {found.segments}"),
@@ -62,35 +56,11 @@ def measure_recognition(paths: Sequence[Path], weights: Path | None, split: str)
         known.append(replace(recording, segments=segments))
     if not _runs(known):
         raise InputError(f"no labelled segment has one of the {len(block.config.actions)} actions of these weights")
-    found = _accuracy(known, block, load_pose_block(folder))
+    found = recognition_accuracy(known, block, load_pose_block(folder))
     return f"Actions in {len(known)} recordings", [
         ("segments", f"{found.segments}; {unknown} more have labels that the weights do not know"),
         *found.rows(len(block.config.actions)),
     ]
-
-
-class _Accuracy(NamedTuple):
-    first: int
-    five: int
-    segments: int
-
-    def rows(self, labels: int) -> Rows:
-        return [
-            ("top-1", f"{100 * self.first / self.segments:.1f} % (chance {100 / labels:.1f} %)"),
-            ("top-5", f"{100 * self.five / self.segments:.1f} %"),
-        ]
-
-
-@torch.inference_mode()
-def _accuracy(recordings: Sequence[MotionRecording], block: ActionBlock, pose: PoseBlock) -> _Accuracy:
-    samples = ActionSamples(recordings, block.config, pose, None)
-    first = five = 0
-    for batch in stacked(samples, [(0, k) for k in range(len(samples))], AT_ONCE, keep_last=True):
-        _, _, mean, _ = ActionForward(block)(batch._replace(noise=torch.zeros_like(batch.noise)), True)
-        order = block.logits(mean, block.labels()).argsort(-1, descending=True)
-        hit = order == batch.action[:, None]
-        first, five = first + int(hit[:, 0].sum()), five + int(hit[:, :5].any(1).sum())
-    return _Accuracy(first, five, len(samples))
 
 
 def halves(recordings: Sequence[MotionRecording]) -> tuple[list[MotionRecording], list[MotionRecording]]:

@@ -18,6 +18,7 @@ from handloom.cli.reproduce_htt import (
     HTT_TABLES,
     VIEW_TABLES,
     reproduce_ghtt,
+    reproduce_ghtt_more,
     reproduce_ghtt_views,
     reproduce_htt,
 )
@@ -34,3 +35,4 @@ reproduce = tyro.extras.SubcommandApp()
 for tables, run in _FAMILIES:
     for name, about in tables.items():
         reproduce.command(name=name, help=about)(partial(run, name))
+reproduce.command(name="ghtt-more-data", help="P and A trained on more stores.")(reproduce_ghtt_more)

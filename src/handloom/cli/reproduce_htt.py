@@ -120,6 +120,43 @@ def reproduce_ghtt(
         print_text(text)
 
 
+def reproduce_ghtt_more(
+    data: tuple[Path, ...],
+    more: tuple[Path, ...],
+    out: Path,
+    preset: Preset = "small",
+    split: str = "test",
+    epochs: int | None = None,
+    windows: int | None = None,
+    seed: int = 0,
+    device: Device = "auto",
+) -> None:
+    """P and A trained on stores, and on others too: does more data help? Killed, the same command goes on.
+
+    Networks of DATA alone are shared with the other tables in OUT.
+
+    Args:
+        data: Stores with labelled actions, that are scored.
+        more: Further stores to train on.
+        out: Folder for runs, and the table as .md and .json.
+        preset: Of all networks.
+        split: That is scored; "train" is trained on.
+        epochs: Of all networks, instead of the preset's.
+        windows: Score so many windows, evenly chosen; by default all.
+        seed: Of all chance.
+        device: Where to compute.
+    """
+    with needing_torch():
+        from handloom.reproduction.ghtt_more_data import NAME, reproduce_more_data
+        from handloom.training.options import RunOptions
+    from handloom.terminal import print_text
+
+    options = RunOptions(preset, seed=seed, epochs=epochs, device=device)
+    text = resumable(NAME, lambda *listeners: reproduce_more_data(data, more, out, options, split, windows, *listeners))
+    if text is not None:
+        print_text(text)
+
+
 def reproduce_ghtt_views(
     table: str,
     /,

@@ -35,8 +35,8 @@ FRAMES = 30
 LONGEST_PAST = 900
 """Frames of the past that count: 30 s."""
 _PRIOR = 0.5
-_STRENGTH = 3.0
-"""Windows of the past that weigh as much as the prior."""
+_STRENGTHS = np.array([1.0, *[5.0] * (_WAYS - 2), 10.0])
+"""Windows of the past that weigh as much as the prior: of P's way, of those that joints came, of moments alike."""
 _STILL_M = 0.01
 _BATCH = 64
 
@@ -85,9 +85,9 @@ class OwnPast:
         counted = (recent[:, None] & (self.starts[:, None] + ahead < now))[:, None, :, None]
         A = (self.squares * counted[..., None]).sum(0)
         b = (self.products * counted).sum(0)
-        # The prior is as sure, of each way, as `_STRENGTH` windows are on average.
+        # The prior is as sure of each way as so many windows are on average.
         windows = np.maximum(counted.sum(0), 1)
-        ridge = _STRENGTH * np.diagonal(A, axis1=-2, axis2=-1) / windows + 1e-9
+        ridge = _STRENGTHS * np.diagonal(A, axis1=-2, axis2=-1) / windows + 1e-9
         prior = np.zeros(A.shape[-1])
         prior[0] = _PRIOR
         solved = np.linalg.solve(A + ridge[..., None] * np.eye(len(prior)), (b + ridge * prior)[..., None])

@@ -119,7 +119,7 @@ def reproduce_ghtt(
     folders: dict[str, Path] = {}
     for network in ("fid", "pose", "action", *(("flat",) if FLAT in table.published else ()),
                     *(("posegpt",) if GPT in table.published else ())):  # fmt: skip
-        trained = _train(network, data, out, options, progress, should_stop)
+        trained = train_network(network, data, out, options, progress, should_stop)
         if trained is None:
             return None
         folders[network] = trained
@@ -133,8 +133,8 @@ def reproduce_ghtt(
         scores = score_generation(windows, _models(table, folders, options.device), recogniser, progress)
         done = {
             "about": about,
-            "setting": setting_of(_described(stores, split, recordings, windows), options.preset, options.seed,
-                                  options.device, _epochs(options)),
+            "setting": setting_of(described(stores, split, recordings, windows), options.preset, options.seed,
+                                  options.device, epochs_said(options)),
             "scores": {row: score._asdict() for row, score in scores.items()},
         }  # fmt: skip
         write_text(scored, json_text(done, indent=2) + "\n")
@@ -162,28 +162,36 @@ def as_markdown(table: GenerationTable, scores: Mapping[str, GenerationScore], s
     return "\n".join(lines) + "\n"
 
 
-def _described(
+def described(
     stores: Sequence[Store], split: str, recordings: Sequence[MotionRecording], windows: Sequence[Window]
 ) -> str:
+    """The scored data, for a table."""
     names = ", ".join(f"{store.root.name} ({store_digest(store)})" for store in stores)
     subjects = len({recording.subject for recording in recordings})
     return f"{names}; {len(windows)} windows of the split {split!r}, {len(recordings)} recordings of {subjects} people"
 
 
-def _epochs(options: RunOptions) -> str:
+def epochs_said(options: RunOptions) -> str:
+    """The part of a table's setting that tells other epochs than the preset's."""
     return "" if options.epochs is None else f" with {options.epochs} epochs of every network"
 
 
-def _train(
+def train_network(
     network: str,
     data: Sequence[Path],
     out: Path,
     options: RunOptions,
     progress: Progress,
     should_stop: Callable[[], bool],
+    suffix: str = "",
 ) -> Path | None:
+    """Train one of "fid", "pose", "action", "flat", "posegpt" in OUT/NAME + suffix, unless it is there already.
+
+    "action" and "flat" read the "pose" of the same suffix. Returns the weights; None if it ended early. Raises as the
+    trainings.
+    """
     told = {"progress": progress, "should_stop": should_stop}
-    folder, pose = out / network, out / "pose"
+    folder, pose = out / (network + suffix), out / ("pose" + suffix)
     match network:
         case "fid":
             return train_motion_recogniser(data, folder, options, **told)  # type: ignore[arg-type]

@@ -46,6 +46,23 @@ class ActionSample(NamedTuple):
     place: Tensor
 
 
+def without_padding(batch: ActionSample) -> ActionSample:
+    """A batch without the steps that are padding in all its segments; they cost time and say nothing."""
+    observed, ahead = (
+        slice(max(1, int(there.any(0).sum()))) for there in (batch.seen, batch.future_seen)
+    )  # fmt: skip
+    return batch._replace(
+        inputs=batch.inputs[:, observed],
+        known=batch.known[:, observed],
+        phase=batch.phase[:, observed],
+        seen=batch.seen[:, observed],
+        future=batch.future[:, ahead],
+        future_counted=batch.future_counted[:, ahead],
+        future_phase=batch.future_phase[:, ahead],
+        future_seen=batch.future_seen[:, ahead],
+    )
+
+
 class Steps(NamedTuple):
     """The steps of a segment: what is read, what it should be, and which of it counts."""
 

@@ -20,7 +20,7 @@ from handloom.models.ghtt_action import ActionBlock, ActionBlockConfig
 from handloom.models.ghtt_pose import PoseBlock
 from handloom.models.motion_vae import Encoded, set_statistics
 from handloom.progress import Progress, silent
-from handloom.training.action_samples import ActionSample, ActionSamples
+from handloom.training.action_samples import ActionSample, ActionSamples, without_padding
 from handloom.training.ghtt_loss import ACTION_WEIGHTS, ActionLoss, action_loss
 from handloom.training.ghtt_recipe import ACTION_PRESETS, MotionRecipe
 from handloom.training.ghtt_samples import feature_statistics
@@ -70,7 +70,7 @@ class ActionStage(StackedStage):
 
     def local_terms(self, batch: ActionSample) -> LossTerms:
         """The four terms; whether the decoder sees the encoder's tokens is drawn for every step."""
-        given = on_device(batch, self.device)
+        given = on_device(without_padding(batch), self.device)
         skip = bool(sample_rng(self.seed, self.place.step, 0).uniform() < self.recipe.skip)
         predicted, latent, mean, variance = self.forward(given, skip)
         encoded = Encoded(mean, variance, mean[:, None], given.seen[:, :1])
@@ -93,7 +93,7 @@ class ActionStage(StackedStage):
         right = 0
         items = [(0, k) for k in range(len(self.validation))]
         for batch in stacked(self.validation, items, self.local_batch, keep_last=True):
-            given = on_device(batch, self.device)
+            given = on_device(without_padding(batch), self.device)
             _, _, mean, _ = ActionForward(self.model)(given._replace(noise=torch.zeros_like(given.noise)), True)
             right += int((self.model.logits(mean, self.model.labels()).argmax(-1) == given.action).sum())
         return {"action_accuracy": right / len(items)}
