@@ -24,6 +24,7 @@ def test_the_truth_has_no_error():
         "hands_found": 240,
         "object_accuracy": 1,
         "action_accuracy": 1,
+        "action_f1_at_50": 1,
     }
 
 
@@ -72,6 +73,7 @@ def test_labels_count_in_the_frames_that_the_truth_labels():
     bare = replace(FOUND, object_names=(), object_probabilities=None, actions=())
     assert compare(bare, TRUTH).same_object is None
     assert compare(TRUTH, bare).same_action is None
+    assert compare(TRUTH, bare).segments is None
 
 
 def test_frames_without_an_estimate_count_as_wrong():

@@ -126,3 +126,34 @@ def test_a_submission_that_cannot_be_written_is_an_error(store, weights, tmp_pat
     monkeypatch.setattr(module, "write_hand_submission", full)
     with pytest.raises(OutputError, match="No space left"):
         module.evaluate(weights, store, "train", tmp_path / "out", "front", "cpu", "float32")
+
+
+@needs_torch
+def test_timelines_of_whole_recordings(store, weights, monkeypatch, capsys):
+    from handloom.estimators.htt_network import load_network
+    from handloom.evaluation import timeline
+    from handloom.hands import ActionSegment
+    from handloom.metrics.segments import SegmentScore
+
+    assert main(["bench", "timeline", str(store), "--weights", str(weights), "--split", "train"]) == 0
+    said = capsys.readouterr().out
+    assert "camera front" in said
+    assert "F1@50" in said
+    opened, network = Store(store), load_network(weights, "cpu")
+    count = len([r for r in opened.recordings if r.split == "train"])
+    fps = opened.layout.fps
+    seen = []
+
+    def only_open(network, store, camera, recording, times_s):
+        seen.append(recording.index)
+        return (ActionSegment("open box", 0.0, 20 / fps),)
+
+    monkeypatch.setattr(timeline, "_timeline", only_open)
+    # "open box" has frames 0 to 17, "close box" 4 to 19; what is withheld does not count.
+    score = timeline.score_timeline(network, opened, "front", "train")
+    assert (score.recordings, score.labelled, score.right) == (count, 20 * count, 18 * count)
+    assert score.segments == SegmentScore(count, count, 2 * count)
+    timeline.score_timeline(network, opened, "front", "train", limit=1)
+    assert len(seen) == count + 1
+    assert main(["bench", "timeline", str(store), "--weights", str(weights), "--split", "nowhere"]) == 2
+    assert "nowhere" in capsys.readouterr().err

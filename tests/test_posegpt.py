@@ -45,6 +45,23 @@ def test_a_step_is_the_nearest_entry_of_every_book():
     assert codec.to_code.weight.grad.abs().sum() > 0
 
 
+def test_all_entries_learn_from_the_beginning_and_those_unused_begin_again():
+    codec = network(entries=32).codec
+    features, known = motion()
+    before = len(codec.encode(features, known).indices[..., 0].unique())
+    first = codec.encode(features, known, learns=True).indices
+    assert before < 4 < 8 < len(first[..., 0].unique())
+    codes = codec.codes.detach().clone()
+    for _ in range(90):
+        codec.encode(features[:1, :2], known[:1, :2], learns=True)
+    assert ((codec.codes != codes).any(-1).sum(1) > 16).all()
+    again = codec.encode(features[:1, :2], known[:1, :2])
+    assert again.loss < 1e-9  # an entry lies where the only code is that came of late
+    kept = codec.codes.detach().clone()
+    codec.encode(features, known)
+    assert torch.equal(codec.codes, kept)
+
+
 def test_a_word_depends_on_those_before_it():
     model = network()
     action, length = torch.randn(2, 8), torch.tensor([16, 16])

@@ -26,6 +26,33 @@ def bench_htt(weights: Path | None = None, repetitions: int = 3, training: bool 
     print_rows(*measure_htt(weights, repetitions, training))
 
 
+@bench.command(name="timeline")
+def bench_timeline(
+    store: tyro.conf.Positional[Path],
+    weights: Path | None = None,
+    split: str = "test",
+    camera: str | None = None,
+    limit: int | None = None,
+) -> None:
+    """HTT's actions on whole recordings, as `handloom track` finds them in untrimmed video.
+
+    Args:
+        store: With videos and labelled actions.
+        weights: Folder of weights or of a training run, or an .onnx file; by default those that come
+            with Handloom.
+        split: Of the store.
+        camera: Whose videos; by default the one on the head.
+        limit: Measure on so many recordings, evenly chosen.
+    """
+    with needing_torch():
+        from handloom.benchmarks.timeline import measure_timeline
+    from handloom.terminal import ProgressBar, print_rows
+
+    with ProgressBar("recordings") as progress:
+        title, rows = measure_timeline(store, weights, split, camera, limit, progress)
+    print_rows(title, rows)
+
+
 @bench.command(name="track")
 def bench_track(video: tyro.conf.Positional[Path], repetitions: int = 3) -> None:
     """Time `handloom track` by stage, against the bare loop "decode, MediaPipe, discard" on the same file.

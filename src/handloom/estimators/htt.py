@@ -98,7 +98,7 @@ def track_from_features(
         rows: their frame numbers; other frames have no hands.
         times_s: of all frames.
         camera_source: how far the camera can be trusted; recorded.
-        trimmed: the video shows one action; found by HTT's own vote. Also if it is no longer than one clip.
+        trimmed: the video shows one action, found by HTT's own vote; else actions are segments of a timeline.
 
     Raises:
         InputError: not one frame.
@@ -157,7 +157,7 @@ def _actions(
     def recognise(part: np.ndarray) -> np.ndarray:
         return network.action(part, np.ones(part.shape[:2], np.bool_))
 
-    if trimmed or max(map(len, lanes)) <= clip:
+    if trimmed:
         clips = [
             recognise(lane[None, start : start + clip])[0] for lane in tokens for start in range(0, len(lane), clip)
         ]

@@ -14,6 +14,7 @@ from handloom.hands import HandTrack
 from handloom.metrics.labels import action_per_frame, object_per_frame
 from handloom.metrics.means import known_mean
 from handloom.metrics.pose import joint_errors, mepe, root_aligned_errors
+from handloom.metrics.segments import SegmentScore, match_segments
 from handloom.skeleton import HANDS
 
 
@@ -27,6 +28,7 @@ class Comparison:
         expected, found: the hands that truth shows in the picture, and which of them the record has.
         same_object, same_action: whether the record names the true one, in frames where truth names one; None if
             the record or the truth has no such labels. A frame without an estimate counts as wrong.
+        segments: actions of the record that overlap a true one of their label by half; None as for `same_action`.
     """
 
     error_m: Float[np.ndarray, "T 2 21"]
@@ -35,6 +37,7 @@ class Comparison:
     found: Bool[np.ndarray, "T 2"]
     same_object: Bool[np.ndarray, "frames_with_object"] | None
     same_action: Bool[np.ndarray, "frames_with_action"] | None
+    segments: SegmentScore | None
 
     @property
     def error_mm(self) -> Float[np.ndarray, "T 2"]:
@@ -55,6 +58,7 @@ class Comparison:
             "hands_found": int(self.found.sum()),
             "object_accuracy": _share(self.same_object),
             "action_accuracy": _share(self.same_action),
+            "action_f1_at_50": None if self.segments is None else self.segments.f1,
         }
 
 
@@ -71,13 +75,15 @@ def compare(track: HandTrack, truth: HandTrack) -> Comparison:
         )
     joints = track.joints_m.astype(np.float64), truth.joints_m.astype(np.float64), track.valid & truth.valid
     expected = truth.present & _in_picture(truth)
+    same_action = _agreement(action_per_frame(track), action_per_frame(truth))
     return Comparison(
         error_m=joint_errors(*joints),
         aligned_m=root_aligned_errors(*joints),
         expected=expected,
         found=expected & track.present,
         same_object=_agreement(object_per_frame(track), object_per_frame(truth)),
-        same_action=_agreement(action_per_frame(track), action_per_frame(truth)),
+        same_action=same_action,
+        segments=None if same_action is None else match_segments(track.actions, truth.actions),
     )
 
 

@@ -136,17 +136,16 @@ class MotionCodec(nn.Module):
         self.pairs_out = nn.Linear(c.dim, HALVING * c.dim)
         self.head = PoseHead(c.dim)
 
-    def encode(self, features: Float[Tensor, "B T 153"], known: Bool[Tensor, "B T 42"]) -> Coded:
-        """Codes of sequences; T is even."""
+    def encode(self, features: Float[Tensor, "B T 153"], known: Bool[Tensor, "B T 42"], learns: bool = False) -> Coded:
+        """Codes of sequences; T is even. With `learns`, which is for training, unused entries are replaced first."""
         tokens = self.embedding(self.embedding.fill(features, known))
         halved = self.pairs_in(tokens.unflatten(1, (-1, HALVING)).flatten(2))
         wanted = self.to_code(self.encoder(halved)).unflatten(-1, (self.config.books, -1))
-        learning = self.training and self.codes.requires_grad
-        if learning:
+        if learns:
             self._revive(wanted.detach().flatten(0, 1))
         distance = torch.stack([torch.cdist(wanted[:, :, b], self.codes[b]) for b in range(self.config.books)], 2)
         indices = distance.argmin(-1)
-        if learning:
+        if learns:
             self._count(indices.flatten(0, 1))
         found = self.look_up(indices).view_as(wanted)
         loss = mse_loss(found, wanted.detach()) + COMMITMENT * mse_loss(wanted, found.detach())

@@ -88,7 +88,7 @@ class CodecForward(nn.Module):
 
     def forward(self, features: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """Features that came through the code, and the loss of the code."""
-        coded = self.model.encode(features, known)
+        coded = self.model.encode(features, known, learns=True)
         return self.model.decode(coded.vectors), coded.loss
 
 
