@@ -117,7 +117,7 @@ def forecast(
         at_s: Predict from this time on; what the result holds behind it is compared with, not looked at.
         object_name: What is in the hands; by default what the result says.
         spread: How far futures lie apart, in standard deviations.
-        own_past: Weigh path a by how well it foretold the last 20 s of the track itself; off: as published.
+        own_past: Weigh path a by how well it foretold the last 30 s of the track itself; off: as published.
         seed: Of the futures.
         video: The video, where it is not where run.json says.
         device: Where to compute.
