@@ -36,7 +36,7 @@ class Schedule:
     steps: int | None = None
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_clips < 1 or not self.learning_rate > 0:
+        if self.epochs < 1 or self.batch_clips < 1 or not 0 < self.learning_rate < math.inf:
             raise InputError(
                 "a recipe needs 1 epoch, 1 clip per batch and a positive learning rate or more; found "
                 f"{self.epochs}, {self.batch_clips}, {self.learning_rate:g}"
