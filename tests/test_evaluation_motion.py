@@ -41,6 +41,19 @@ def test_forecast_scores_by_hand():
         assert found["static"].windows == len(range(16, 80 - frames + 1, 8))
 
 
+def test_recordings_of_one_name_have_their_own_past():
+    from handloom.evaluation.motion import by_short_path
+    from handloom.forecast.forecaster import Forecaster
+    from handloom.models.ghtt_pose import PoseBlock, PoseBlockConfig
+
+    torch.manual_seed(0)
+    forecaster = Forecaster(PoseBlock(PoseBlockConfig(dim=32, heads=4, feedforward=64, layers=1)).eval())
+    one, other = recording(), recording(speed=(0.0, -0.5, 0.2))
+    both, alone = by_short_path(forecaster, own_past=True), by_short_path(forecaster, own_past=True)
+    both(one, 60, 10)
+    np.testing.assert_array_equal(both(other, 60, 10), alone(other, 60, 10))
+
+
 def test_hands_that_are_not_whole_do_not_count():
     from handloom.datasets.motions import MotionRecording
     from handloom.evaluation.motion import score_forecasts

@@ -206,9 +206,13 @@ def test_short_and_odd_requests(forecaster):
     few = forecaster.forecast(track[:5], 0.2, samples=1)
     assert np.isfinite(few.joints_m).all()
     for arguments, message in (
-        ({"seconds": 0}, "a time > 0"),
-        ({"seconds": float("nan")}, "a time > 0"),
-        ({"samples": 0}, "a sample or more"),
+        ({"seconds": 0}, r"one frame \(1/30 s\) to 60 s ahead"),
+        ({"seconds": float("nan")}, "found nan s"),
+        ({"seconds": 1e6}, "found 1e"),
+        ({"samples": 0}, "1 to 10000 samples"),
+        ({"samples": 10**9}, "1 to 10000 samples"),
+        ({"seed": -1}, "a seed of 0 or more"),
+        ({"path": "a", "object_name": "cow"}, "does not know the object 'cow'"),
         ({"seconds": 10.0, "path": "b"}, "trained to look 9.07 s ahead"),
         ({"seconds": 3.0, "object_name": "cow"}, "does not know the object 'cow'"),
     ):
@@ -314,6 +318,10 @@ def test_refine_on_the_command_line(result, weights, capsys):
     again = ["refine", str(result), "--weights", str(weights), "--out", str(result), "--overwrite"]
     assert main(again) == 2
     assert "is the input of this run" in capsys.readouterr().err
+    kept = sorted(path.name for path in out.iterdir())
+    wrong = ["--video", str(result / "run.json"), "--out", str(out), "--overwrite"]
+    assert main(["refine", str(result), "--weights", str(weights), *wrong]) == 2
+    assert sorted(path.name for path in out.iterdir()) == kept
 
 
 def test_a_refined_video_with_its_truth(tmp_path, weights, capsys):
@@ -380,11 +388,19 @@ def test_forecast_on_the_command_line(result, weights, capsys):
     assert (out / "fan.png").is_file()
     for option, value, message in (
         ("--at-s", "-1", "nothing is observed before"),
-        ("--seconds", "-1", "a time > 0"),
+        ("--at-s", "1e9", "lies behind the track, which ends at 3.160 s"),
+        ("--seconds", "-1", "one frame (1/30 s) to 60 s ahead"),
+        ("--spread", "inf", "0 ... 100, found inf"),
+        ("--video", str(result / "run.json"), "run.json"),
         ("--weights", str(result), "holds no config.json"),
     ):
         assert main([*command, option, value, "--out", str(out.with_name("other"))]) == 2
-        assert message in capsys.readouterr().err
+        assert message in " ".join(capsys.readouterr().err.split())
+        assert not out.with_name("other").exists()
+    assert main([*command, "--out", str(result / "run.json")]) == 2
+    assert "is a file; choose a folder" in capsys.readouterr().err
+    assert main([*command, "--out", str(result / "run.json" / "deeper")]) == 2
+    assert "cannot make the folder" in capsys.readouterr().err
 
 
 def test_a_forecast_is_drawn_in_the_viewer(result, weights):

@@ -105,6 +105,18 @@ def test_turning_the_frame_turns_the_forecast(block, recording):
         np.testing.assert_allclose(a, b, atol=1e-12)
 
 
+def test_a_joint_that_is_missing_at_the_end_costs_no_other(block, recording):
+    from handloom.forecast.own_past import OwnPast
+
+    now, knuckle = 100, 6
+    observed = recording.joints_m[:now].copy()
+    observed[-3:, 0, knuckle] = np.nan
+    foretold = np.repeat(recording.joints_m[now - 1 : now], 10, 0)[None] + 0.01
+    found = OwnPast.of(block, recording).corrected(foretold, observed)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[:, :, 0, knuckle], foretold[:, :, 0, knuckle])
+
+
 def swinging(frames, period=40):
     """Both hands, rigid, to and fro."""
     place = 0.1 * np.sin(2 * np.pi * np.arange(frames) / period)[:, None, None, None] * np.array([1.0, 0.5, 0])

@@ -112,6 +112,15 @@ def test_more_data_is_trained_on_and_shared(store, tiny, tmp_path, capsys):
     assert json.loads((out / "action-more" / "training.json").read_text())["data"]["stores"].keys() == both.keys()
 
 
+def test_more_data_wants_both_before_it_trains(store, tmp_path, capsys):
+    from handloom.cli import main
+
+    options = ["--data", str(store), "--out", str(tmp_path / "r")]
+    assert main(["reproduce", "ghtt-more-data", *options, "--more", str(tmp_path / "none")]) == 2
+    assert "none" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
 def _all_networks_are_scored_where_it_was_asked(store, trained, monkeypatch):
     """Told of a device that has no numbers, every network ends up there."""
     from handloom.evaluation.generation import GenerationScore

@@ -40,17 +40,17 @@ class ForecastScore(NamedTuple):
 
 def by_short_path(forecaster: Forecaster, samples: int = 1, seed: int = 0, own_past: bool = False) -> Predict:
     """Path P.a from the 16 frames before; the first sample is the mean. `own_past` weighs it by all before that."""
-    pasts: dict[str, OwnPast] = {}
+    pasts: dict[int, OwnPast] = {}  # by identity: recordings of several stores may have one name
 
     def predict(recording: MotionRecording, start: int, frames: int) -> Float[np.ndarray, "samples frames 2 21 3"]:
         observed = recording.motion.part(slice(start - OBSERVED, start))
         joints = forecaster.predict(observed, frames, samples, "a", seed=seed)[0]
         if not own_past:
             return joints
-        if recording.name not in pasts:
+        if id(recording) not in pasts:
             # What is foretold anywhere is known once; at every start counts only what has come by then.
-            pasts[recording.name] = OwnPast.of(forecaster.pose, recording)
-        return pasts[recording.name].corrected(joints, recording.joints_m[:start])
+            pasts[id(recording)] = OwnPast.of(forecaster.pose, recording)
+        return pasts[id(recording)].corrected(joints, recording.joints_m[:start])
 
     return predict
 

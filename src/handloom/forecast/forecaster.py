@@ -27,6 +27,8 @@ from handloom.models.ghtt_pose import PoseBlock
 
 Way = Literal["auto", "a", "b"]
 SPREAD = 5.0
+WIDEST, LONGEST_S, MOST_SAMPLES = 100.0, 60.0, 10_000
+"""What can be asked for."""
 """Standard deviations per unit of noise of a sample, as in the authors' code (the paper says 5 times the variance)."""
 SHORTEST_OBSERVATION = 2
 
@@ -45,7 +47,7 @@ class Forecaster:
             does the paper. `predict` is P.a as it is.
 
     Raises:
-        InputError: blocks that do not belong together, or a negative spread.
+        InputError: blocks that do not belong together, or a spread outside 0 ... `WIDEST`.
     """
 
     def __init__(
@@ -57,8 +59,8 @@ class Forecaster:
         keep_shape: bool = True,
         own_past: bool = True,
     ) -> None:
-        if not spread >= 0:
-            raise InputError(f"the spread of samples must not be negative, found {spread:g}")
+        if not 0 <= spread <= WIDEST:
+            raise InputError(f"the spread of samples lies in 0 ... {WIDEST:g}, found {spread:g}")
         self.pose, self.spread = pose.to(choose_device(device)).eval(), spread
         self.keep_shape, self.own_past = keep_shape, own_past
         self.recogniser = None if action is None else Recogniser(pose, action, device)
@@ -99,13 +101,12 @@ class Forecaster:
             seed: of the samples.
 
         Raises:
-            InputError: no hand at the end, a time or number that is not positive, or beyond what P.b was trained for.
+            InputError: no hand at the end, a time or number that cannot be, an object that block A does not know, or a
+                time beyond what P.b was trained for.
         """
         frames = round(seconds * self.pose.config.frame_rate) if np.isfinite(seconds) else 0
-        if frames < 1 or samples < 1:
-            raise InputError(
-                f"a forecast needs a time > 0 and a sample or more; found {seconds:g} s, {samples} samples"
-            )
+        if frames < 1 or seconds > LONGEST_S:
+            raise InputError(f"a forecast reaches one frame (1/30 s) to {LONGEST_S:g} s ahead; found {seconds:g} s")
         if path == "auto":
             path = "b" if self.recogniser is not None and seconds > 2 and seconds <= self.longest_s else "a"
         if path == "b" and self.recogniser is None:
@@ -116,7 +117,7 @@ class Forecaster:
             )
         recording = motion_of_track(track, "track", last=max(self.observed_frames, LONGEST_PAST))
         motion = recording.motion.part(slice(-self.observed_frames, None))
-        rows = self._object_rows(track, motion, object_name) if path == "b" else None
+        rows = None if self.recogniser is None else self._object_rows(track, motion, object_name)
         joints, valid = self.predict(motion, frames, samples, path, rows, seed)
         if path == "a" and self.own_past:
             past = OwnPast.of(self.pose, recording)
@@ -151,7 +152,7 @@ class Forecaster:
             phase: for path "b" the clips of the action before those that are observed.
 
         Raises:
-            InputError: no hand in the last 16 frames, or a negative seed.
+            InputError: no hand in the last 16 frames, a number of samples that cannot be, or a negative seed.
         """
         t = self.pose.config.clip_frames
         recent = np.asarray(motion.known[-t:].any(0))
@@ -160,8 +161,10 @@ class Forecaster:
                 "a forecast needs a hand in the last 16 frames (at 30 per second), and two frames of it or more; the "
                 f"last {len(motion.present[-t:])} frames show none"
             )
-        if seed < 0:
-            raise InputError(f"--seed is 0 or more, found {seed}")
+        if seed < 0 or not 1 <= samples <= MOST_SAMPLES:
+            raise InputError(
+                f"a forecast has 1 to {MOST_SAMPLES} samples, and a seed of 0 or more; found {samples}, {seed}"
+            )
         rng = np.random.Generator(np.random.Philox(seed))
         noise = rng.normal(size=(samples, -(-frames // t), self.pose.config.dim))
         noise[0] = 0

@@ -100,7 +100,7 @@ class OwnPast:
 
         Args:
             foretold: by P.
-            past: the joints of the recording up to now; at least those of the last 10 s, in their own frames.
+            past: the joints of the recording up to now, all of them.
         """
         now, ahead = len(past), np.minimum(np.arange(foretold.shape[1]), FRAMES - 1)
         weights = self.weights(now)[:, ahead]
@@ -111,19 +111,26 @@ class OwnPast:
             parts = [np.einsum("fw,wf...->f...", w, np.nan_to_num(part)) for w, part in zip(weights, ways)]
             wrist = parts[0]
             moved = past[-1] + wrist + np.concatenate([np.zeros_like(wrist), parts[1]], -2)
-            out.append(np.where(np.isfinite(moved), with_bones(moved, past[-1]), sample))
+            out.append(np.where(np.isfinite(moved), with_bones(moved, past[-1], sample), sample))
         return np.stack(out)
 
 
 def with_bones(
-    joints: Float[np.ndarray, "frames 2 21 3"], like: Float[np.ndarray, "2 21 3"]
+    joints: Float[np.ndarray, "frames 2 21 3"],
+    like: Float[np.ndarray, "2 21 3"],
+    instead: Float[np.ndarray, "frames 2 21 3"],
 ) -> Float[np.ndarray, "frames 2 21 3"]:
-    """Hands with bones as long as those of others, in their own directions from the wrist on."""
+    """Hands with bones as long as those of others, in their own directions from the wrist on.
+
+    A joint that is not known in `joints` is that of `instead`; a bone that is not known in `like` keeps its length.
+    """
+    joints = np.where(np.isfinite(joints), joints, instead)
     out, lengths = joints.copy(), bone_lengths(like)
     for bone, (parent, child) in enumerate(BONES):
         way = joints[..., child, :] - joints[..., parent, :]
         length = np.linalg.norm(way, axis=-1, keepdims=True)
-        scale = np.where(length > 1e-6, lengths[:, bone, None] / np.maximum(length, 1e-6), 1.0)
+        wanted = np.where(np.isfinite(lengths[:, bone, None]), lengths[:, bone, None], length)
+        scale = np.where(length > 1e-6, wanted / np.maximum(length, 1e-6), 1.0)
         out[..., child, :] = out[..., parent, :] + way * scale
     return out
 

@@ -1,7 +1,7 @@
 """A result, and the folder for what is made of it, which is a result again."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 
 from handloom import __version__
 from handloom.errors import InputError, OutputError
+from handloom.formats.atomic import make_folder
 from handloom.formats.result import HANDS_FILE, RUN_FILE, TRUTH_FILE, read_run, read_track, write_json, write_track
 from handloom.hands import HandTrack
 from handloom.metrics.against_truth import compare
@@ -51,6 +52,8 @@ class Place:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        if self.out.exists() and not self.out.is_dir():
+            raise OutputError(f"{self.out} is a file; choose a folder")
         if self.out.exists() and any(self.out.iterdir()) and not self.overwrite:
             raise OutputError(f"{self.out} already holds something; choose another folder or add --overwrite")
         if self.out.resolve() == self.folder.resolve():
@@ -82,8 +85,9 @@ class Place:
         notes: list[str],
         pages: Pages | None = None,
         progress: Progress = silent,
+        more: Callable[[], None] = lambda: None,
     ) -> None:
-        """hands.parquet, the truth if there is one, overlay and report, and run.json, which comes last.
+        """hands.parquet, the truth if there is one, overlay and report, `more`, and run.json, which comes last.
 
         run.json is that of the result with what was done to it: counts, truth, times and notes are those of now.
 
@@ -93,18 +97,19 @@ class Place:
         """
         pages = pages or Pages(overlay=False, report=False)
         watch, run, truth = pages.watch, self.run(), self.truth(track)
-        self.out.mkdir(parents=True, exist_ok=True)
-        for name in NAMES:  # left over from an earlier result they would pass for parts of this one
-            (self.out / name).unlink(missing_ok=True)
-        write_track(self.out / HANDS_FILE, track)
         run |= {"handloom": __version__, "python": sys.version.split()[0], "started": watch.started, **made}
         run |= {"result": str(self.result.absolute()), "counts": {**run.get("counts", {}), **hand_counts(track)}}
         run["notes"] = [*run.get("notes", []), *notes]
         if truth is not None:
-            write_track(self.out / TRUTH_FILE, truth)
             source = (run.get("truth") or {}).get("source")
             run["truth"] = truth_summary(truth, compare(track, truth), source)
-        with _frames_of(track, run, pages) as frames:
+        with _frames_of(track, run, pages) as frames:  # an unfit video is refused before anything is written
+            make_folder(self.out)
+            for name in NAMES:  # left over from an earlier result they would pass for parts of this one
+                (self.out / name).unlink(missing_ok=True)
+            write_track(self.out / HANDS_FILE, track)
+            if truth is not None:
+                write_track(self.out / TRUTH_FILE, truth)
             samples = [] if frames is None or not pages.report else _samples(track, frames)
             if pages.overlay and frames is not None:
                 with watch.stage("overlay"):
@@ -112,6 +117,7 @@ class Place:
         if pages.report:
             with watch.stage("report"):
                 write_report(self.out / REPORT, track, {**run, "timings_s": _timings(watch)}, samples, truth)
+        more()
         write_json(self.out / RUN_FILE, {**run, "timings_s": _timings(watch)})
 
 

@@ -1,6 +1,7 @@
 """`handloom refine`, `recognise` and `forecast`: from one result folder to another."""
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -81,8 +82,8 @@ def recognise(
         "actions_by": _name(weights),
         "actions": [asdict(action) for action in found.actions],
     }
-    place.write(found, made, ["actions by G-HTT", *notes], pages, progress)
-    write_scores(place.out / SCORES, scores)
+    scored = partial(write_scores, place.out / SCORES, scores)
+    place.write(found, made, ["actions by G-HTT", *notes], pages, progress, scored)
     rows = [(f"{a.start_s:.2f} - {a.end_s:.2f} s", f"{a.label} ({a.score:.2f})") for a in found.actions]
     rows = rows or [("no action", "every clip is unknown or shows no hand; try a lower --threshold")]
     return "Actions recognised", [*rows, *[("note", note) for note in notes], *place.rows()]
@@ -108,7 +109,12 @@ def forecast(
     """
     if at_s is not None and not np.isfinite(at_s):
         raise InputError(f"--at-s is a time in seconds, found {at_s}")
+    if video is not None:
+        with open_source(video):  # told now, not when the futures are there
+            pass
     track = read_any_track(place.result)
+    if at_s is not None and at_s > track.times_s[-1] + 1 / track.frame_rate:
+        raise InputError(f"--at-s {at_s:g} lies behind the track, which ends at {track.times_s[-1]:.3f} s")
     observed = track if at_s is None else track[: int(np.searchsorted(track.times_s, at_s + 1e-9))]
     if not len(observed):
         raise InputError(f"nothing is observed before {at_s:g} s; the track begins at {track.times_s[0]:.3f} s")
@@ -126,9 +132,14 @@ def forecast(
             "own_past": own_past,
         }
     }
-    place.write(observed, made, notes)
-    write_futures(place.out / FUTURES_FILE, futures)
-    picture = write_fan(place.out / FAN, place, observed, futures, video)
+    picture = ""
+
+    def draw() -> None:
+        nonlocal picture
+        write_futures(place.out / FUTURES_FILE, futures)
+        picture = write_fan(place.out / FAN, place, observed, futures, video)
+
+    place.write(observed, made, notes, more=draw)
     rows = [
         ("observed until", f"{observed.times_s[-1]:.3f} s"),
         ("predicted", f"{samples} futures of {seconds:g} s, path P.{futures.path}"),

@@ -13,6 +13,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a weights folder. Raises InputError: missing or damaged."""
     path = folder / CONFIG
     if not path.is_file():
+        require_finished(folder)
         raise InputError(f"{folder} holds no {CONFIG}; give a folder with weights, e.g. RUN/model of a training run")
     described = parse_json(path, read_text(path))
     if not (
@@ -32,9 +33,15 @@ def weights_folder(run: Path) -> Path:
     """
     if (run / "model").is_dir():
         return run / "model"
-    if (run / TRAINING).is_file() and not (run / CONFIG).is_file():
-        raise InputError(f"the training {run} is not finished; the command that began it goes on with it")
+    if not (run / CONFIG).is_file():
+        require_finished(run)
     return run
+
+
+def require_finished(run: Path) -> None:
+    """Raises InputError if the folder is that of a training, of one stage or of several, without its weights yet."""
+    if (run / TRAINING).is_file() or next(run.glob(f"*/{TRAINING}"), None) is not None:
+        raise InputError(f"the training {run} is not finished; the command that began it goes on with it")
 
 
 def network_of(run: Path) -> str | None:

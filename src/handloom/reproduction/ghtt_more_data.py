@@ -6,6 +6,7 @@ from typing import Any
 
 from handloom.datasets.motions import open_stores, stored_motions
 from handloom.datasets.store_digest import store_digest
+from handloom.errors import InputError
 from handloom.estimators.htt_torch import choose_device
 from handloom.evaluation.generation import (
     Generate,
@@ -24,6 +25,7 @@ from handloom.models.motion_recogniser import MotionRecogniser, MotionRecogniser
 from handloom.progress import Progress, silent
 from handloom.reproduction.ghtt import described, epochs_said, train_network
 from handloom.reproduction.setting import setting_of
+from handloom.training.ghtt_action import known_segments
 from handloom.training.options import RunOptions
 from handloom.training.processes import require_one_process
 
@@ -65,7 +67,10 @@ def reproduce_more_data(
         InputError, TrainingError: as the trainings; or the split has no long enough labelled segment.
     """
     require_one_process("a table")
-    stores, device = open_stores(data), choose_device(options.device)
+    if not data or not more:
+        raise InputError("give stores with --data, and others with --more")
+    stores, others, device = open_stores(data), open_stores(more), choose_device(options.device)
+    stored_motions(others, options.split)  # a store that cannot be read is told now, not after hours
     recordings = stored_motions(stores, split)
     windows = evaluation_windows(recordings, _SHORTEST_S, most_windows)
     fid = train_network("fid", data, out, options, progress, should_stop)
@@ -81,13 +86,13 @@ def reproduce_more_data(
         if folders[0] is None or folders[1] is None:
             return None
         pose, action = load_pose_block(folders[0]).to(device), load_action_block(folders[1]).to(device)
-        found = recognition_accuracy(recordings, action, pose)
+        found = recognition_accuracy(known_segments(recordings, action.config.actions), action, pose)
         named[suffix] = found.first / found.segments
         forecaster = Forecaster(pose, action, options.device, keep_shape=False)
         models |= {f"P.{path}{suffix}": by_path(forecaster, path) for path in ("a", "b")}
     recogniser = load_pretrained(MotionRecogniser, MotionRecogniserConfig, fid).to(device)
     scores = score_generation(windows, models, recogniser, progress)
-    added = ", ".join(f"{store.root.name} ({store_digest(store)})" for store in open_stores(more))
+    added = ", ".join(f"{store.root.name} ({store_digest(store)})" for store in others)
     setting = setting_of(
         described(stores, split, recordings, windows),
         options.preset,

@@ -143,7 +143,7 @@ def train_ghtt_action(
     stores = open_stores(data)
     recordings = [*stored_motions(stores, options.split), *more]
     actions, objects = action_vocabulary(recordings)
-    held_out = _known(split_or_none(stores, options.split), actions)
+    held_out = known_segments(split_or_none(stores, options.split), actions)
     preset = ACTION_PRESETS[options.preset]
     config = _config(preset.config, block, actions, objects or ("",), level, labels, changes)
     vectors = _vectors(config, labels)
@@ -182,8 +182,8 @@ def train_ghtt_action(
         return folder.model
 
 
-def _known(recordings: Sequence[MotionRecording], actions: Sequence[str]) -> list[MotionRecording]:
-    """Recordings with those segments alone whose label is among the actions."""
+def known_segments(recordings: Sequence[MotionRecording], actions: Sequence[str]) -> list[MotionRecording]:
+    """Recordings with those segments alone whose label is among the actions, if there are any."""
     kept = [replace(r, segments=tuple(s for s in r.segments if s.label in actions)) for r in recordings]
     return [recording for recording in kept if recording.segments]
 

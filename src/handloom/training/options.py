@@ -67,11 +67,13 @@ class RunOptions:
     max_steps: int | None = None
 
     def __post_init__(self) -> None:
-        least = {"epochs": 1, "batch_clips": 1, "max_steps": 1, "frame_step": 1, "workers": 0}
+        least = {"seed": 0, "epochs": 1, "batch_clips": 1, "max_steps": 1, "frame_step": 1, "workers": 0}
         for name, value in least.items():
             found = getattr(self, name, None)
             if found is not None and found < value:
                 raise InputError(f"--{name.replace('_', '-')} is at least {value}, found {found}")
+        if self.seed >= 2**63:
+            raise InputError(f"--seed is less than 2 to the power of 63, found {self.seed}")
         if self.learning_rate is not None and not (self.learning_rate > 0 and isfinite(self.learning_rate)):
             raise InputError(f"--learning-rate is a positive number, found {self.learning_rate}")
         if not (self.checkpoint_minutes >= 0 and isfinite(self.checkpoint_minutes)):

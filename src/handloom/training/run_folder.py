@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from handloom.errors import InputError
-from handloom.formats.atomic import json_text, write_text
+from handloom.formats.atomic import json_text, make_folder, write_text
 from handloom.formats.text_files import parse_json, read_text
 from handloom.formats.weights_config import TRAINING
 from handloom.training.checkpoint import Place, checkpoints
@@ -48,6 +48,7 @@ class RunFolder:
             InputError: the folder holds a training of something else; says what differs.
         """
         described = parse_json(self.path, json_text(about))
+        make_folder(self.path)
         path = self.path / ABOUT
         if path.exists():
             begun = parse_json(path, read_text(path))
@@ -57,7 +58,6 @@ class RunFolder:
                     f"{'; ...' if len(differences) > 4 else ''}); go on with the same, or choose another folder"
                 )
         else:
-            self.path.mkdir(parents=True, exist_ok=True)
             write_text(path, json_text(about, indent=2) + "\n")
         return checkpoints(self.checkpoints)[-1] if checkpoints(self.checkpoints) else None
 
