@@ -48,6 +48,14 @@ def replacing(path: Path) -> Iterator[Path]:
             part.unlink()
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder for results unless it is there. Raises OutputError: a file stands there, no permission, ..."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        raise OutputError(f"cannot make the folder {path}: {failure.strerror}; choose another") from failure
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file whole or not at all. Raises OutputError."""
     with replacing(path) as part:
