@@ -441,7 +441,8 @@ def test_evaluation_from_the_command_line(store, run, tmp_path, capsys):
     assert main([*arguments[:-4], "--split", "dev", "--camera", "front"]) == 2
     assert "no recordings of split 'dev'" in capsys.readouterr().err
     (tmp_path / "file").touch()
-    assert main(["evaluate", str(run), "--data", str(store), "--split", "train", "--out", str(tmp_path / "file")]) == 2
+    at_a_file = ["--out", str(tmp_path / "file"), "--split", "train", "--camera", "front"]
+    assert main(["evaluate", str(run), "--data", str(store), *at_a_file]) == 2
     printed = capsys.readouterr().err
     assert "cannot make the folder" in printed
     assert "videos" not in printed  # nothing was evaluated in vain
