@@ -258,6 +258,9 @@ def test_the_command_line_says_what_is_wrong(tmp_path, monkeypatch, capsys):
         return capsys.readouterr().err
 
     assert "no such folder" in fails(str(tmp_path / "nowhere"))
+    (tmp_path / "clip.mp4").touch()
+    assert "clip.mp4: is a file; give the folder" in fails(str(tmp_path / "clip.mp4"))
+    assert "must be a number of seconds, 0 or more, found inf" in fails(str(tmp_path), "--max-offset-s", "inf")
     for given in (("--until", "label"), ("--layout", "assemblyhands")):  # before anything else is looked at
         assert "a review needs a native store" in fails(str(tmp_path / "nowhere"), "--review", *given)
     (tmp_path / "empty").mkdir()

@@ -268,11 +268,18 @@ def test_info_of_a_cut_off_video_says_so(tmp_path, capsys):
     [
         (["bench", "track", "clip.mp4", "--repetitions", "0"], "repetitions must be at least 1, found 0"),
         (["bench", "triangulation", "--views", "1"], "at least 1 point and 2 views, found 200000 and 1"),
+        (["bench", "load", "--repetitions", "0"], "repetitions must be at least 1, found 0"),
         (["bench", "metrics", "--frames", "0"], "metrics need at least 1 frame, found 0"),
     ],
 )
 def test_impossible_benchmarks(arguments, message, capsys):
     assert message in error_of(capsys, *arguments)
+
+
+def test_poses_alone_have_no_masks_and_no_depth(tmp_path, capsys):
+    for kept in ("--masks", "--depth"):
+        said = error_of(capsys, "simulate", "h2o", "--out", str(tmp_path / "s"), "--no-pictures", kept)
+        assert "masks and depth are drawn with the pictures" in said
 
 
 def test_the_progress_bar_counts(capsys):

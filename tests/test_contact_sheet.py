@@ -8,6 +8,7 @@ import pytest
 
 from handloom.datasets.check import check
 from handloom.datasets.prepare import prepare_episodes
+from handloom.errors import InputError, OutputError
 from handloom.formats.episode import Episode
 from made_up_store import MadeUp
 
@@ -56,3 +57,25 @@ def test_a_store_of_poses_alone(tmp_path):
     source.with_pictures = False
     root = prepare_episodes(source, tmp_path / "s", (64, 36)).store
     assert check(root, tmp_path / "sheet.png")[-1].message.endswith("1 of 1 recordings, 0 of 0 cameras")
+
+
+def test_a_sheet_takes_the_place_of_no_other_file(tmp_path):
+    root = prepare_episodes(MadeUp((6,)), tmp_path / "s", (64, 36)).store
+    (tmp_path / "mine.png").write_text("a thesis")
+    (tmp_path / "folder.png").mkdir()
+    for name, error, message in (
+        ("sheet.txt", InputError, "ends in .png"),
+        ("mine.png", OutputError, "is there already and is no PNG"),
+        ("folder.png", OutputError, "is a folder"),
+    ):
+        with pytest.raises(error, match=message):
+            check(root, tmp_path / name)
+    assert (tmp_path / "mine.png").read_text() == "a thesis"
+    for _ in range(2):  # a sheet takes the place of a sheet
+        assert check(root, tmp_path / "sheet.png")[-1].message.startswith("look at")
+
+
+def test_what_is_no_store_is_bad_input(tmp_path):
+    for path in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(InputError, match="is no store; give the folder that"):
+            check(path)

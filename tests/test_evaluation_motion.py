@@ -118,6 +118,14 @@ def test_bench_on_the_command_line(tmp_path, capsys):
         assert words in said
     assert main(["bench", "refine", *arguments, "--limit", "0"]) == 2
     assert "must be 1 or more" in capsys.readouterr().err
+    for option, value, message in (
+        ("--noise-mm", "nan", "0 or more, found nan"),
+        ("--noise-mm", "-3", "0 or more, found -3"),
+        ("--gap-frames", "-1", "0 to 15 frames, found -1"),
+        ("--gap-frames", "1000", "0 to 15 frames, found 1000"),
+    ):
+        assert main(["bench", "refine", *arguments, option, value]) == 2
+        assert message in capsys.readouterr().err
     assert main(["bench", "blend", *arguments, "--pairs", "3"]) == 0
     assert "of pairs without turning back" in capsys.readouterr().out
 
@@ -144,6 +152,8 @@ def test_blends_of_a_straight_line_and_of_an_arc():
     assert arc.halfway == pytest.approx(np.sin(0.375 * np.pi) / np.sin(0.75 * np.pi))
     with pytest.raises(InputError, match="both hands; found 1"):
         score_blends(Blends(0), [recording(20)], 5)
+    with pytest.raises(InputError, match="number of pairs must be at least 1, found 0"):
+        score_blends(Blends(0), [recording()], 0)
 
 
 def test_gestures_of_other_runs():

@@ -143,7 +143,11 @@ def test_truncated(released, tmp_path, share):
 def test_missing_file_and_folder(tmp_path, capsys):
     command = ("import-weights", "htt")
     assert "does not exist" in message(capsys, *command, tmp_path / "no.pth", "--out", tmp_path / "out")
-    assert "does not exist" in message(capsys, *command, tmp_path, "--out", tmp_path / "out")
+    assert "is a folder" in message(capsys, *command, tmp_path, "--out", tmp_path / "out")
+    for name, content in (("zero.mp4", ""), ("text.txt", "some text\n")):
+        (tmp_path / name).write_text(content)
+        said = message(capsys, *command, tmp_path / name, "--out", tmp_path / "out")
+        assert said.endswith(f"{name} is truncated or no PyTorch checkpoint; give a whole .pth file")
 
 
 POSE = "image_to_hand_pose.mlp.0.weight"

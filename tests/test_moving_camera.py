@@ -77,3 +77,6 @@ def test_bench_on_the_command_line(store, tmp_path, capsys):
     assert "estimated" not in said
     assert main([*arguments, "--seconds", "5"]) == 2
     assert "no recording" in capsys.readouterr().err
+    for seconds in ("0", "nan", "-1", "inf", "0.01"):
+        assert main([*arguments, "--seconds", seconds]) == 2
+        assert "seconds must be a positive time of a frame (1/30 s) or more" in capsys.readouterr().err

@@ -195,6 +195,9 @@ def test_foreign_folders_and_names_are_refused(tmp_path):
         prepare_episodes(MadeUp(), tmp_path / "a[1]", SIZE)
     with pytest.raises(InputError, match="unknown data set 'h20'; known: h2o, fpha, assemblyhands, assembly101"):
         prepare("h20", tmp_path, tmp_path / "s")
+    for wrong, message in (({"workers": 0}, "at least one worker"), ({"size": (0, 0)}, "even sides .* found 0 x 0")):
+        with pytest.raises(InputError, match=message):  # before the source is looked at
+            prepare("h2o", tmp_path / "nowhere", tmp_path / "s", **wrong)
     with pytest.raises(InputError, match="at least one worker"):
         prepare_episodes(MadeUp(), tmp_path / "s", SIZE, workers=0)
     with pytest.raises(InputError, match=r"even sides of 16 ... 8192 pixels, found 63 x 36"):

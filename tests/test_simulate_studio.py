@@ -24,7 +24,7 @@ from handloom.simulate.plan import Layout, recordings
 from handloom.simulate.rigs import rig
 from handloom.simulate.shoot import Shots
 from handloom.simulate.simulation import Options, Simulation, draw
-from handloom.simulate.studio import contact_sheet, simulate
+from handloom.simulate.studio import contact_sheet, simulate, simulate_poses
 
 TINY = {"subjects": 2, "repetitions": 1, "seconds": 1.0, "size": (48, 28)}
 
@@ -307,6 +307,7 @@ def test_a_contact_sheet_has_a_row_per_camera(tmp_path):
         ("fpha", {"seconds": 3.0}, "recordings of the rig 'fpha' last as long as their action; leave seconds out"),
         ("h2o", {"actions": ("grab milk",)}, "actions can be chosen for 'fpha' only"),
         ("h2o", {"cameras": ("cam7",)}, "unknown camera 'cam7'; h2o has cam0, cam1"),
+        ("h2o", {"cameras": ("cam4", "cam4")}, "every camera records once, found cam4 cam4"),
         ("h2o", {"cameras": ("cam1",), "layout": Layout.H2O}, "the layout h2o needs all cameras of its rig"),
         ("fpha", {"actions": ("fly",)}, "unknown action 'fly'; fpha has open juice bottle"),
     ],
@@ -322,5 +323,6 @@ def test_no_worker_and_a_run_begun_with_other_options_are_refused(tmp_path):
     part = tmp_path / "out.part"
     part.mkdir()
     (part / "plan.json").write_text(json.dumps({"options": {"rig": "desktop"}}))
-    with pytest.raises(OutputError, match="was begun with other options; finish it with the same, or delete it"):
-        simulate("h2o", tmp_path / "out", Options(**TINY))
+    for run in (simulate, simulate_poses):
+        with pytest.raises(OutputError, match="was begun with other options; finish it with the same, or delete it"):
+            run("h2o", tmp_path / "out", Options(**TINY))

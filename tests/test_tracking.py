@@ -469,6 +469,7 @@ def test_joints_that_do_not_fit_the_video(video, tmp_path):
         ({"min_confidence": 2.0}, "between 0 and 1, found 2"),
         ({"smooth_hz": -1.0}, "at least 0.01 Hz, found -1"),
         ({"joints": Path("j.npz")}, "add the option --estimator joints"),
+        ({"joint_order": "nope"}, "joints, their order, unit and space are for stored joints"),
         ({"workers": 0}, "at least 1, found 0"),
         ({"smooth_hz": np.inf}, "smooth_hz must be a finite number, found inf"),
         ({"max_frames": 0}, "at least 1, found 0"),

@@ -440,6 +440,12 @@ def test_evaluation_from_the_command_line(store, run, tmp_path, capsys):
     assert scores["action"]["videos"] == 4
     assert main([*arguments[:-4], "--split", "dev", "--camera", "front"]) == 2
     assert "no recordings of split 'dev'" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    at_a_file = ["--out", str(tmp_path / "file"), "--split", "train", "--camera", "front"]
+    assert main(["evaluate", str(run), "--data", str(store), *at_a_file]) == 2
+    printed = capsys.readouterr().err
+    assert "cannot make the folder" in printed
+    assert "videos" not in printed  # nothing was evaluated in vain
 
 
 def test_predictions_are_the_models_own(store, run):

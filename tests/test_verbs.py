@@ -179,6 +179,9 @@ def test_verbs_are_trained_with_a_break_scored_and_shown(store, tiny, tmp_path, 
     assert "open called" in (tmp_path / "e" / "evaluation.html").read_text()
     assert main(["evaluate", str(whole), *options, "--out", str(tmp_path / "f"), "--poses", str(store)]) == 0
     assert json.loads((tmp_path / "f" / "scores.json").read_text())["confusion"] == scores["confusion"]
+    (tmp_path / "file").touch()
+    assert main(["evaluate", str(whole), *options, "--out", str(tmp_path / "file")]) == 2
+    assert "cannot make the folder" in capsys.readouterr().err
     for wrong, what in ((("open",), "the only verb is open"), (("open", "fly"), "no segment of fly")):
         assert main(["train", "verbs", *options, "--out", str(tmp_path / "g"), "--verbs", *wrong]) == 2
         assert what in capsys.readouterr().err

@@ -146,6 +146,8 @@ def test_what_cannot_be_served_is_refused():
         serve(TRACK[:0], None, block=False)
     with pytest.raises(InputError, match=r"port must be 1 \.\.\. 65535, found 70000"):
         serve(TRACK, None, port=70000, block=False)
+    with pytest.raises(InputError, match=r"cannot serve on nohost.invalid, port 8080: .*; choose another --host"):
+        serve(TRACK, None, host="nohost.invalid", block=False)
 
 
 CLICK = "[...document.querySelectorAll('button')].find((b) => b.textContent.trim() === '{}').click()"

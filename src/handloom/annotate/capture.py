@@ -89,7 +89,8 @@ class Captures:
         self._episodes: EpisodeSource | Store | None = None
         self.common_names: Mapping[str, str] = {}
         if not path.is_dir():
-            raise InputError(f"{path}: no such folder; give the folder that holds the cameras' videos or image folders")
+            what = "is a file" if path.exists() else "no such folder"
+            raise InputError(f"{path}: {what}; give the folder that holds the cameras' videos or image folders")
         if (path / INFO).is_file():
             self._episodes = Store(path)
             self.names = tuple(recording.name for recording in self._episodes.recordings)

@@ -74,7 +74,7 @@ class AnnotateOptions:
         if not 15 <= self.shard_frames <= 100_000:
             raise InputError(f"a shard must have 15 to 100000 frames, found {self.shard_frames}")
         if not (math.isfinite(self.max_offset_s) and self.max_offset_s >= 0):
-            raise InputError(f"the largest delay must not be negative, found {self.max_offset_s:g} s")
+            raise InputError(f"the largest delay must be a number of seconds, 0 or more, found {self.max_offset_s:g} s")
 
     @property
     def threshold(self) -> float:

@@ -26,7 +26,13 @@ CLIP, BATCH, FRAMES = 128, 2, 512
 
 
 def measure_load(store: Path | None = None, camera: str | None = None, repetitions: int = 3) -> tuple[str, Rows]:
-    """`measure_store` of a store, or of a temporary one with noisy pictures."""
+    """`measure_store` of a store, or of a temporary one with noisy pictures.
+
+    Raises:
+        InputError: no repetition; or see `measure_store`.
+    """
+    if repetitions < 1:
+        raise InputError(f"the number of repetitions must be at least 1, found {repetitions}")
     if store is not None:
         return measure_store(store, camera, repetitions)
     with tempfile.TemporaryDirectory() as folder:

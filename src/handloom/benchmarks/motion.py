@@ -1,5 +1,6 @@
-"""`handloom bench forecast` and `refine`: G-HTT on recordings, against what costs nothing."""
+"""`handloom bench forecast`, `refine`, `moving-camera`, `blend` and `transitions`: G-HTT on recordings."""
 
+import math
 import statistics
 import time
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from handloom.datasets.motions import MotionRecording, motion_of_track, stored_motions
+from handloom.datasets.motions import FRAME_RATE, MotionRecording, motion_of_track, stored_motions
 from handloom.datasets.store import Store
 from handloom.datasets.store_write import INFO
 from handloom.errors import InputError
@@ -28,6 +29,7 @@ from handloom.rows import Rows
 REPETITIONS = 5
 LONG_FRAMES = 96
 """G-HTT's longest evaluated prediction."""
+LONGEST_GAP = 15
 
 
 def motion_recordings(paths: Sequence[Path], split: str = "test", limit: int | None = None) -> list[MotionRecording]:
@@ -108,7 +110,15 @@ def _with_both_hands(recording: MotionRecording) -> HandMotion | None:
 def measure_refinement(
     paths: Sequence[Path], weights: Path | None, split: str, limit: int | None, noise_mm: Sequence[float], gaps: int
 ) -> tuple[str, Rows]:
-    """Errors of disturbed recordings before and after refinement and plain smoothing, and in gaps cut on purpose."""
+    """Errors of disturbed recordings before and after refinement and plain smoothing, and in gaps cut on purpose.
+
+    Raises:
+        InputError: impossible noise or gaps, or see `motion_recordings`.
+    """
+    if wrong := [noise for noise in noise_mm if not (math.isfinite(noise) and noise >= 0)]:
+        raise InputError(f"noise must be a number of millimetres, 0 or more, found {wrong[0]:g}")
+    if not 0 <= gaps <= LONGEST_GAP:
+        raise InputError(f"gaps must have 0 to {LONGEST_GAP} frames, found {gaps}")
     recordings, block = motion_recordings(paths, split, limit), Refiner.from_pretrained(weights).block
     rows: Rows = []
     for noise in noise_mm:
@@ -140,7 +150,13 @@ def measure_moving_camera(
     seconds: float,
     videos: bool,
 ) -> tuple[str, Rows]:
-    """Forecasts where the camera moves: its poses known, estimated, taken to stay, and the model on what it sees."""
+    """Forecasts where the camera moves: its poses known, estimated, taken to stay, and the model on what it sees.
+
+    Raises:
+        InputError: a time without a frame, or see `moving_views` and `score_moving_camera`.
+    """
+    if not (math.isfinite(seconds) and round(seconds * FRAME_RATE) >= 1):
+        raise InputError(f"seconds must be a positive time of a frame (1/{FRAME_RATE:g} s) or more, found {seconds:g}")
     views = moving_views(Store(store), split, camera, videos, limit)
     score = score_moving_camera(Forecaster.from_pretrained(weights), views, seconds)
     rows: Rows = [

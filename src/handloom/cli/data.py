@@ -7,6 +7,7 @@ from typing import Literal
 import tyro
 
 from handloom.cli.machine import cores
+from handloom.errors import InputError
 
 
 def simulate(
@@ -37,7 +38,7 @@ def simulate(
     Args:
         rig: The cameras: h2o (4 fixed, 1 on the head), fpha (1 on the head, right hand), assembly (8 fixed,
             4 fisheyes on the head) or desktop (12 fixed).
-        out: Folder; must be new or empty.
+        out: Folder; new or empty, or a simulation with the same options, which goes on or is left as it is.
         layout: How it is stored: natively, or exactly as an official data set comes.
         subjects: Number of people; by default the rig's usual number.
         repetitions: Recordings per person; for fpha, of every action.
@@ -65,6 +66,8 @@ def simulate(
     from handloom.simulate.studio import simulate_poses
     from handloom.terminal import ProgressBar, print_rows
 
+    if not pictures and (masks or depth):
+        raise InputError("masks and depth are drawn with the pictures; leave --no-pictures out, or --masks and --depth")
     faults = Faults(label_noise_mm, dropped_frames, time_offset_s, swapped_hands, missing_hands)
     options = Options(
         Layout(layout), subjects, repetitions, seconds, seed, size, cameras, actions, sensor, faults, every

@@ -19,10 +19,11 @@ from handloom.datasets.check_hands import (
 )
 from handloom.datasets.check_labels import check_balance, check_leakage
 from handloom.datasets.check_pictures import check_against_pictures
-from handloom.datasets.contact_sheet import write_contact_sheet
+from handloom.datasets.contact_sheet import require_png, write_contact_sheet
 from handloom.datasets.store import Store
+from handloom.datasets.store_write import HANDLOOM, INFO
 from handloom.datasets.verdicts import Finding, RecordingCheck, State, Verdict, merged
-from handloom.errors import HandloomError
+from handloom.errors import HandloomError, InputError
 from handloom.progress import Progress, silent
 
 SCHEMA, VIDEOS, CALIBRATION, SHEET = "schema", "videos", "calibration", "contact sheet"
@@ -55,11 +56,16 @@ def check(root: Path, contact_sheet: Path | None = None, progress: Progress = si
         progress: told how many recordings are through.
 
     Returns:
-        A verdict per item; a store that cannot be opened fails "schema" and has no others.
+        A verdict per item; a damaged store that cannot be opened fails "schema" and has no others.
 
     Raises:
-        OutputError: the contact sheet cannot be written.
+        InputError: no store is there at all, or the contact sheet is to have another ending than .png.
+        OutputError: the contact sheet cannot be written, or something else stands there.
     """
+    if not any((root / name).exists() for name in (INFO, HANDLOOM)):
+        raise InputError(f"{root} is no store; give the folder that `handloom prepare` wrote")
+    if contact_sheet is not None:
+        require_png(contact_sheet)
     try:
         store = Store(root)
     except HandloomError as failure:

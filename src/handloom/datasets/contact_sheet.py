@@ -9,13 +9,31 @@ from jaxtyping import UInt8
 from handloom.datasets.layout import KEYPOINTS, PICTURED, VISIBLE, camera_feature
 from handloom.datasets.loader import read_frames
 from handloom.datasets.store import Store, StoredRecording
-from handloom.errors import HandloomError, OutputError
+from handloom.errors import HandloomError, InputError, OutputError
 from handloom.formats.atomic import replacing
 from handloom.video.file import VideoFile
 from handloom.view.overlay import draw_hands
 
 RECORDINGS, CAMERAS, MOMENTS, COLUMNS, CELL = 6, 12, 4, 6, (480, 270)
 _TEXT, _BACK = (235, 235, 235), 24
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def require_png(path: Path) -> None:
+    """Make sure that a sheet takes the place of nothing but a sheet.
+
+    Raises:
+        InputError: another ending than .png.
+        OutputError: something else stands there.
+    """
+    if path.suffix.lower() != ".png":
+        raise InputError(f"a contact sheet is a PNG, found the name {path}; give one that ends in .png")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; choose another name")
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(_PNG)) != _PNG:
+                raise OutputError(f"{path} is there already and is no PNG; choose another name")
 
 
 def write_contact_sheet(store: Store, path: Path) -> str:

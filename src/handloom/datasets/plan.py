@@ -26,6 +26,8 @@ def read_plan(part: Path, wanted: dict[str, Any]) -> StoreLayout | None:
     if not path.exists():
         return None
     plan = parse_json(path, read_text(path))
+    if "options" in plan:  # that of a simulation with pictures
+        raise OutputError(f"{part} was begun with other options; finish it with the same, or delete it")
     begun = plan.get("wanted")
     if not isinstance(begun, dict) or not isinstance(plan.get("layout"), dict):
         raise damaged(path, "no settings or no layout in it", part)

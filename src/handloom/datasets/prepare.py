@@ -66,6 +66,12 @@ def prepare(
         InputError, CalibrationError: another name, no such tree, or a fault in it with file and line.
         OutputError: `out` holds something else, or cannot be written.
     """
+    require_worker(workers)  # and all that can be told before hours of reading
+    if size is not None and (size[0] % 2 or not all(16 <= side <= 8192 for side in size)):
+        raise InputError(
+            f"stored pictures must have even sides of 16 ... 8192 pixels, found {size[0]} x {size[1]}; give another "
+            "--size"
+        )
     source = open_dataset(dataset, src, skip_bad)
     source.with_pictures = pictures
     return prepare_episodes(source, out, size, cameras, workers, progress)

@@ -40,13 +40,15 @@ def score_blends(
     Raises:
         InputError: there are not two such windows, or no pair is asked for.
     """
+    if pairs < 1:
+        raise InputError(f"the number of pairs must be at least 1, found {pairs}")
     windows = [
         recording.motion.part(slice(start, start + OBSERVED))
         for recording in recordings
         for start in range(0, len(recording) - OBSERVED + 1, OBSERVED)
         if recording.motion.present[start : start + OBSERVED].all()
     ]
-    if len(windows) < 2 or pairs < 1:
+    if len(windows) < 2:
         raise InputError(f"blending needs two stretches of {OBSERVED} frames with both hands; found {len(windows)}")
     rng = np.random.Generator(np.random.Philox(seed))
     shares = np.linspace(0, 1, STEPS)

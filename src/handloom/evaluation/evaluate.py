@@ -12,10 +12,9 @@ from handloom.datasets.clips import ClipPlace
 from handloom.datasets.loader import ClipDataset
 from handloom.datasets.resize import resized
 from handloom.datasets.store import Store
-from handloom.errors import OutputError
 from handloom.estimators.htt_network import Device, HTTNetwork, Precision, load_network
 from handloom.evaluation.predict import KnownFeatures, Predicted, Video, predict, videos_of
-from handloom.formats.atomic import json_text, write_text
+from handloom.formats.atomic import json_text, make_folder, write_text
 from handloom.formats.h2o_challenge import (
     ACTION_FILE,
     NoSubmissionError,
@@ -68,6 +67,7 @@ def evaluate(
     name = f"{_kind(store)}{store.layout.dataset} ({data.name}), split {split}, camera {chosen}"
     count = len(videos_of(store, split))
     looked_at = set(np.linspace(0, count - 1, min(SHOWN_VIDEOS, count)).astype(int).tolist())
+    make_folder(out)
     kept: dict[int, Predicted] = {}  # of few videos: they hold the features of all their frames
 
     def keep(number: int, found: Predicted) -> None:
@@ -76,10 +76,6 @@ def evaluate(
 
     predictions, videos = predict(network, store, chosen, split, name, progress, keep, known)
     scores = score(predictions, FPHA_RANGES if len(predictions.hands) == 1 else H2O_RANGES)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as failure:
-        raise OutputError(f"cannot make the folder {out}: {failure.strerror}; choose another") from failure
     write_predictions(out / PREDICTIONS, predictions)
     if store.layout.dataset == "h2o":
         scores = replace(scores, notes=tuple(_write_submission(out, predictions)))

@@ -14,12 +14,11 @@ from handloom.datasets.layout import POSE_KNOWN, WORLD_FROM_CAMERA, camera_featu
 from handloom.datasets.loader import ClipDataset
 from handloom.datasets.resize import pinhole, resized
 from handloom.datasets.store import Store
-from handloom.errors import OutputError
 from handloom.estimators.ghtt import FrameEstimates, GHTTEstimator, in_real_camera, track_from_estimates
 from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_picture import PinholePicture
 from handloom.evaluation.predict import KnownFeatures, Video, videos_of
-from handloom.formats.atomic import json_text, write_text
+from handloom.formats.atomic import json_text, make_folder, write_text
 from handloom.hands import CameraSource, HandTrack
 from handloom.metrics.means import known_mean
 from handloom.metrics.motion import equalised_errors
@@ -151,10 +150,7 @@ def evaluate_image(
     """
     store, estimator = Store(data), GHTTEstimator.load(weights, device)
     chosen, videos = pinhole_cameras(store, cameras), videos_of(store, split)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as failure:
-        raise OutputError(f"cannot make the folder {out}: {failure.strerror}; choose another") from failure
+    make_folder(out)
     looked_at = set(np.linspace(0, len(videos) - 1, min(SHOTS, len(videos))).astype(int).tolist())
     found, shots = {}, list[ViewShot]()
     for k, camera in enumerate(chosen):

@@ -10,11 +10,11 @@ from handloom.datasets.clips import recordings_of
 from handloom.datasets.hand_crops import pictured_cameras
 from handloom.datasets.hand_pictures import HandPictures, read_hand_pictures
 from handloom.datasets.store import Store
-from handloom.errors import InputError, OutputError
+from handloom.errors import InputError
 from handloom.estimators.detections import TRAINED_CONFIDENCE
 from handloom.estimators.hand_finder import HandFinder
 from handloom.estimators.htt_network import Device
-from handloom.formats.atomic import json_text, write_text
+from handloom.formats.atomic import json_text, make_folder, write_text
 from handloom.metrics.boxes import JudgedPicture, box_scores
 from handloom.progress import Progress, silent
 from handloom.rows import Rows
@@ -52,10 +52,7 @@ def evaluate_hand_detector(
     """
     store, finder = Store(data), HandFinder.load(weights, device)
     chosen = pictured_cameras(store, cameras)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as failure:
-        raise OutputError(f"cannot make the folder {out}: {failure.strerror}; choose another") from failure
+    make_folder(out)
     long_side = finder.config.long_side_px
     parts = read_hand_pictures(store, recordings_of(store, split), chosen, long_side, out / PICTURES, progress=progress)
     answers = []

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from handloom.annotate.labelled_hands import LabelledHands
 from handloom.errors import InputError
@@ -133,8 +133,3 @@ def _detected(
             held = boxes_of(hands.crops.of(np.array([row])).plane(pair[None]))[0]
             boxes[row, both] = held[both]
     return disturbed(boxes, rng, noise.shift, noise.scale)
-
-
-def seen_views(estimates: Sequence[Estimates]) -> Bool[np.ndarray, "hands views"]:
-    """Which fixed cameras see which hand."""
-    return np.concatenate([item.hands.crops.seen[:, ~item.hands.moving] for item in estimates])

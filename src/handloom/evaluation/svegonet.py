@@ -10,12 +10,12 @@ from jaxtyping import Bool, Float, Int
 
 from handloom.datasets.hand_crops import HandCrops, Subset, ego_cameras, numbers_of, read_hand_crops
 from handloom.datasets.store import Store
-from handloom.errors import InputError, OutputError
+from handloom.errors import InputError
 from handloom.estimators.ego_crops import ENOUGH_JOINTS, hand_targets
 from handloom.estimators.ego_views import merge_views
 from handloom.estimators.htt_network import Device
 from handloom.estimators.svegonet import EgoHands, OneHand, SVEgoNet, one_hand, wrist_depths
-from handloom.formats.atomic import json_text, write_text
+from handloom.formats.atomic import json_text, make_folder, write_text
 from handloom.geometry.pinhole_views import PinholeViews
 from handloom.metrics.means import known_mean
 from handloom.metrics.pose import ROOT_ALIGNED
@@ -81,10 +81,7 @@ def evaluate_svegonet(
     store, network = Store(data), SVEgoNet.load(weights, device)
     chosen = ego_cameras(store, cameras)
     subsets = [Subset(numbers_of(store, split))] if subsets is None else subsets
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as failure:
-        raise OutputError(f"cannot make the folder {out}: {failure.strerror}; choose another") from failure
+    make_folder(out)
     parts = [
         part
         for subset in subsets

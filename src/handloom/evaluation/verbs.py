@@ -13,7 +13,7 @@ from handloom.datasets.motions import MotionRecording, open_stores, stored_motio
 from handloom.datasets.verb_segments import Poses, VerbSegment, network_input, poses_of, verb_segments
 from handloom.estimators.htt_network import Device
 from handloom.estimators.htt_torch import choose_device
-from handloom.formats.atomic import json_text, write_text
+from handloom.formats.atomic import json_text, make_folder, write_text
 from handloom.formats.weights import load_pretrained
 from handloom.formats.weights_config import weights_folder
 from handloom.metrics.actions import class_accuracies, confusion
@@ -82,9 +82,9 @@ def evaluate_verbs(
     model = load_pretrained(VerbClassifier, VerbClassifierConfig, folder, choose_device(device))
     recordings = stored_motions(open_stores(data), split)
     given = None if poses is None else poses_of(recordings, poses)
+    make_folder(out)
     scores = score_verbs(model, recordings, given, progress)
     where = f"{', '.join(path.name for path in data)}, split {split}, poses: {'labels' if poses is None else poses}"
-    out.mkdir(parents=True, exist_ok=True)
     write_text(out / SCORES, json_text({"data": where, **scores.as_json()}, indent=2) + "\n")
     write_verbs(out / PAGE, {weights.name: scores.counts}, scores.verbs, where)
     return scores

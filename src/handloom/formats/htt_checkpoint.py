@@ -125,7 +125,8 @@ def read_pickled_weights(path: Path) -> Any:
         InputError: missing, damaged, or holds other Python objects.
     """
     if not path.is_file():
-        raise InputError(f"{path} does not exist; check the path")
+        what = "is a folder; give the file itself" if path.is_dir() else "does not exist; check the path"
+        raise InputError(f"{path} {what}")
     try:
         with torch.serialization.safe_globals(_STAND_INS):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -134,7 +135,9 @@ def read_pickled_weights(path: Path) -> Any:
         reason = found[0].split(" was not")[0] if found else "it is no such file, or damaged"
         raise InputError(f"{path} cannot be read as weights alone ({reason}); nothing in it was executed") from None
     except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, OSError) as failure:
-        raise InputError(f"{path} is truncated or no PyTorch checkpoint: {failure!s:.100}") from None
+        # What a KeyError or an EOFError says is of the reader's inside.
+        reason = f": {failure!s:.100}" if isinstance(failure, RuntimeError | OSError) else ""
+        raise InputError(f"{path} is truncated or no PyTorch checkpoint{reason}; give a whole .pth file") from None
 
 
 def _config(where: str, weights: dict[str, Tensor], actions: tuple[str, ...], objects: tuple[str, ...]) -> HTTConfig:

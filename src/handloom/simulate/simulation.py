@@ -176,6 +176,8 @@ def _checked(options: Options, used: Rig) -> Options:
     known_cameras = [camera.name for camera in used.cameras]
     if unknown := [name for name in options.cameras if name not in known_cameras]:
         raise InputError(f"unknown camera {unknown[0]!r}; {used.name} has {', '.join(known_cameras)}")
+    if len(set(options.cameras)) < len(options.cameras):
+        raise InputError(f"every camera records once, found {' '.join(options.cameras)}; name each one time")
     if options.cameras and options.layout is not Layout.NATIVE and set(options.cameras) != set(known_cameras):
         raise InputError(
             f"the layout {options.layout.value} needs all cameras of its rig; leave cameras out, or use --layout native"

@@ -71,7 +71,7 @@ def simulate(
 
     Args:
         rig: "h2o", "fpha", "assembly" or "desktop".
-        out: folder; must be new or empty.
+        out: folder; new or empty, or a simulation with the same options.
         options: what is simulated.
         workers: processes that draw; the result does not depend on their number.
         masks, depth: keep instance masks, and depth; see `Shots`.

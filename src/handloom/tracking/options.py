@@ -113,7 +113,9 @@ class TrackOptions:
         if self.workers is not None and self.workers < 1:
             raise InputError(f"the number of workers must be at least 1, found {self.workers}")
         if self.estimator != "joints" and (self.joints or self.joint_order or self.joint_unit or self.joint_space):
-            raise InputError("stored joints were given; add the option --estimator joints to use them")
+            raise InputError(
+                "joints, their order, unit and space are for stored joints; add the option --estimator joints"
+            )
         if self.live and self.estimator == "joints":
             raise InputError("stored joints cannot be combined with live input")
 

@@ -1,5 +1,7 @@
 """Interactive 3D viewer in the browser: video frame, camera and both hands over time. Needs no network."""
 
+import errno
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -51,7 +53,7 @@ def serve(
         The server, whose `get_port()` tells the port.
 
     Raises:
-        InputError: the record has no frames, its truth has others, or the port is not one.
+        InputError: the record has no frames, its truth has others, or there is no such port or host.
     """
     if not len(track):
         raise InputError("the record has no frames to show")
@@ -61,6 +63,7 @@ def serve(
         )
     if not 0 < port < 65536:
         raise InputError(f"the port must be 1 ... 65535, found {port}")
+    _require_address(host, port)
     server = viser.ViserServer(host=host, port=port, label="Handloom", verbose=block)
     _Player(server, track, frames, truth, futures)
     if block:
@@ -69,6 +72,20 @@ def serve(
         except KeyboardInterrupt:
             server.stop()
     return server
+
+
+def _require_address(host: str, port: int) -> None:
+    """Viser waits for ever for an address that cannot be had. A port that is taken is no fault: it tries the next."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(address)
+    except (OSError, UnicodeError) as failure:
+        if getattr(failure, "errno", None) != errno.EADDRINUSE:
+            reason = getattr(failure, "strerror", None) or failure
+            raise InputError(
+                f"cannot serve on {host}, port {port}: {reason}; choose another --host or --port"
+            ) from None
 
 
 class _Player:
