@@ -300,6 +300,7 @@ def test_a_contact_sheet_has_a_row_per_camera(tmp_path):
     [
         ("fpha", {"layout": Layout.H2O}, "the layout h2o is that of the rig 'h2o', not of 'fpha'"),
         ("h2o", {"layout": Layout.H2O, "subjects": 5}, "h2o has 4 subjects, found 5; use --layout native"),
+        ("h2o", {"subjects": 10**8}, "100000 at most, found 100000000 and"),
         ("h2o", {"subjects": 0}, "at least 1 subject and 1 repetition are needed, found 0 and"),
         ("h2o", {"seconds": float("nan")}, "seconds must lie between 0 and 3600, found nan"),
         ("h2o", {"seed": -1}, "the seed must not be negative, found -1"),

@@ -24,6 +24,9 @@ class Layout(StrEnum):
     ASSEMBLY101 = "assembly101"
 
 
+MOST = 100_000
+"""People times repetitions; years of computing."""
+
 RIG_OF_LAYOUT = {
     Layout.H2O: "h2o",
     Layout.FPHA: "fpha",
@@ -78,6 +81,8 @@ def recordings(rig: Rig, layout: Layout, subjects: int, repetitions: int) -> tup
         raise InputError(f"the layout {layout.value} is that of the rig {needed!r}, not of {rig.name!r}")
     if subjects < 1 or repetitions < 1:
         raise InputError(f"at least 1 subject and 1 repetition are needed, found {subjects} and {repetitions}")
+    if subjects * repetitions > MOST:
+        raise InputError(f"subjects times repetitions are {MOST} at most, found {subjects} and {repetitions}")
     most = {Layout.H2O: len(h2o_classes.SUBJECTS), Layout.FPHA: len(fpha_classes.SUBJECTS)}.get(layout)
     if most is not None and subjects > most:
         raise InputError(f"{layout.value} has {most} subjects, found {subjects}; use --layout native for more")
