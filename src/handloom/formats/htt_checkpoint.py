@@ -6,6 +6,7 @@ PyTorch's weights-only reader does not know is refused.
 """
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,8 @@ def read_pickled_weights(path: Path) -> Any:
         what = "is a folder; give the file itself" if path.is_dir() else "does not exist; check the path"
         raise InputError(f"{path} {what}")
     try:
-        with torch.serialization.safe_globals(_STAND_INS):
+        with torch.serialization.safe_globals(_STAND_INS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols: what cannot be read is told below
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as failure:
         found = [line.strip() for line in str(failure).splitlines() if "GLOBAL" in line]
