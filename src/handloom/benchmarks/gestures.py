@@ -13,7 +13,7 @@ from handloom.evaluation.recognition import recognition_accuracy
 from handloom.forecast.shipped import weights_folder
 from handloom.formats.ghtt_weights import load_action_block, load_pose_block
 from handloom.rows import Rows
-from handloom.training.ghtt_action import train_ghtt_action
+from handloom.training.ghtt_action import known_segments, train_ghtt_action
 from handloom.training.options import RunOptions
 
 EPOCHS, BATCH = 150, 4
@@ -49,16 +49,16 @@ def measure_recognition(paths: Sequence[Path], weights: Path | None, split: str)
     """
     folder = weights_folder(weights)
     block = load_action_block(folder)
-    known, unknown = [], 0
-    for recording in motion_recordings(paths, split):
-        segments = tuple(segment for segment in recording.segments if segment.label in block.config.actions)
-        unknown += len(recording.segments) - len(segments)
-        known.append(replace(recording, segments=segments))
-    if not _runs(known):
+    recordings = motion_recordings(paths, split)
+    known = known_segments(recordings, block.config.actions)
+    if not known:
         raise InputError(f"no labelled segment has one of the {len(block.config.actions)} actions of these weights")
     found = recognition_accuracy(known, block, load_pose_block(folder))
-    return f"Actions in {len(known)} recordings", [
-        ("segments", f"{found.segments}; {unknown} more have labels that the weights do not know"),
+    return f"Actions in {len(recordings)} recordings", [
+        (
+            "segments",
+            f"{found.segments}; {_runs(recordings) - found.segments} more have labels that the weights do not know",
+        ),
         *found.rows(len(block.config.actions)),
     ]
 

@@ -94,5 +94,13 @@ def recordings_of(store: Store, split: str) -> list[StoredRecording]:
     return chosen
 
 
+def consecutive_clips(
+    recording: int, frames: Int[np.ndarray, "L"], most: int, segment: int | None = None
+) -> list[ClipPlace]:
+    """Frames of a recording, one after the other, in clips of `most` and a last one of what is left."""
+    parts = np.split(frames, range(most, len(frames), most))
+    return [ClipPlace(recording, part, np.ones(len(part), bool), segment) for part in parts]
+
+
 def _places(recording: StoredRecording, windows: Windows, segment: int | None) -> list[ClipPlace]:
     return [ClipPlace(recording.index, frames, valid, segment) for frames, valid in zip(*windows)]

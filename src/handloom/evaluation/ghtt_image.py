@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from handloom.datasets.classes import class_rows, pinhole_cameras
-from handloom.datasets.clips import ClipPlace
+from handloom.datasets.clips import ClipPlace, consecutive_clips
 from handloom.datasets.layout import POSE_KNOWN, WORLD_FROM_CAMERA, camera_feature
 from handloom.datasets.loader import ClipDataset
 from handloom.datasets.resize import pinhole, resized
@@ -69,8 +69,7 @@ def show(
         InputError: the video cannot be read, its camera is no pinhole, or the network does not know an object.
     """
     frames, size = np.arange(video.start, video.end), estimator.config.image_size
-    parts = np.split(frames, range(CHUNK, len(frames), CHUNK))
-    places = [ClipPlace(video.recording, part, np.ones(len(part), bool)) for part in parts]
+    places = consecutive_clips(video.recording, frames, CHUNK)
     dataset = ClipDataset(store.root, camera, places, decode=known is None)
     clips = [resized(dataset[k], size) for k in range(len(places))]
     if known is None:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from handloom.datasets.classes import ClassRows, class_rows
-from handloom.datasets.clips import ClipPlace, recordings_of, spans_of
+from handloom.datasets.clips import consecutive_clips, recordings_of, spans_of
 from handloom.datasets.loader import Clip, ClipDataset
 from handloom.datasets.resize import pinhole, resized
 from handloom.datasets.store import Store
@@ -60,7 +60,7 @@ def predict_video(
         InputError: the video cannot be read, or its camera is no pinhole.
     """
     frames = np.arange(video.start, video.end)
-    chunks = [ClipPlace(video.recording, part, np.ones(len(part), bool), video.segment) for part in _chunks(frames)]
+    chunks = consecutive_clips(video.recording, frames, CHUNK, video.segment)
     dataset = ClipDataset(store.root, camera, chunks, decode=known is None)
     clips = [resized(dataset[k], network.layout.image_size) for k in range(len(chunks))]
     if known is None:
@@ -167,10 +167,6 @@ def _after(
             tokens = network.poses(features[window][None], valid[None], intrinsics).tokens
             found.append(network.action(tokens, valid[None])[0])
     return np.asarray(np.mean(found, 0))
-
-
-def _chunks(frames: Int[np.ndarray, "L"]) -> list[Int[np.ndarray, "chunk"]]:
-    return np.split(frames, range(CHUNK, len(frames), CHUNK))
 
 
 def _joined(clips: Sequence[Clip]) -> Clip:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from handloom.datasets.clips import ClipPlace, recordings_of
+from handloom.datasets.clips import consecutive_clips, recordings_of
 from handloom.datasets.loader import ClipDataset
 from handloom.datasets.resize import pinhole, resized
 from handloom.datasets.store import Store, StoredRecording
@@ -77,15 +77,14 @@ def score_timeline(
 def _timeline(
     network: HTTNetwork, store: Store, camera: str, recording: StoredRecording, times_s: np.ndarray
 ) -> tuple[ActionSegment, ...]:
-    frames = np.split(np.arange(recording.length), range(CHUNK, recording.length, CHUNK))
-    places = [ClipPlace(recording.index, part, np.ones(len(part), bool)) for part in frames]
+    places = consecutive_clips(recording.index, np.arange(recording.length), CHUNK)
     dataset, size = ClipDataset(store.root, camera, places), network.layout.image_size
     features, rows = [], []
-    for k, part in enumerate(frames):
+    for k, place in enumerate(places):
         clip = resized(dataset[k], size)
         picture = PinholePicture(pinhole(clip.camera, camera), size)
         features.append(network.features(clip.pictures[clip.pictured]))
-        rows.append(part[clip.pictured])
+        rows.append(place.frames[clip.pictured])
     together = np.concatenate(features), np.concatenate(rows)
     return track_from_features(network, picture, *together, times_s, CameraSource.CALIBRATED).actions
 

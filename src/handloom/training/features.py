@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from handloom.datasets.augment import augment_pictures, draw_augmentation
-from handloom.datasets.clips import ClipPlace
+from handloom.datasets.clips import consecutive_clips
 from handloom.datasets.loader import ClipDataset
 from handloom.datasets.mirror import mirrored
 from handloom.datasets.resize import resized
@@ -80,8 +80,7 @@ class FeatureStore:
         rng = sample_rng(self.seed, variant, recording)
         drawn = draw_augmentation(rng, length, width)
         turned = bool(variant) and rng.uniform() < self.mirror
-        chunks_of = np.split(np.arange(length), range(CHUNK, length, CHUNK))
-        places = [ClipPlace(recording, frames, np.ones(len(frames), bool)) for frames in chunks_of]
+        places = consecutive_clips(recording, np.arange(length), CHUNK)
         chunks = ClipDataset(clips.root, clips.camera, places)
         device = next(self.model.parameters()).device
         parts = []
