@@ -39,8 +39,8 @@ def weights_folder(run: Path) -> Path:
 
 
 def require_finished(run: Path) -> None:
-    """Raises InputError if the folder is that of a training, of one stage or of several, without its weights yet."""
-    if (run / TRAINING).is_file() or next(run.glob(f"*/{TRAINING}"), None) is not None:
+    """Raises InputError if the folder is that of a training without its weights yet; stages are in "1-...", "2-..."."""
+    if (run / TRAINING).is_file() or next(run.glob(f"[0-9]-*/{TRAINING}"), None) is not None:
         raise InputError(f"the training {run} is not finished; the command that began it goes on with it")
 
 
